@@ -1,0 +1,2 @@
+// Package kafka runs Goka processors on franz-go, exactly once.
+package kafka

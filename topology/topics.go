@@ -1,0 +1,259 @@
+package topology
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// The topics, without prefix: SPEC section 2.
+const (
+	Roster   = "roster"
+	Evidence = "evidence"
+	Payout   = "payout"
+	Clock    = "clock"
+
+	CertificationCompleted = "certification-completed"
+	CertificationRevoked   = "certification-revoked"
+	ExpiryReminder         = "expiry-reminder"
+	VisitRequested         = "visit-requested"
+	Standing               = "standing"
+	Alert                  = "alert"
+	Quarantine             = "quarantine"
+
+	Schedule = "schedule"
+	Payee    = "payee"
+
+	CertifierGroup = "certifier"
+	CertifierTable = CertifierGroup + "-table"
+)
+
+// Inputs are the certifier's inputs in the order in which records of equal
+// Kafka timestamps are applied.
+var Inputs = []string{Roster, Evidence, Payout, Clock}
+
+// DefaultPrefix stands before the name of every topic and group.
+const DefaultPrefix = "vouch."
+
+// Bounds of the topics.
+const (
+	// valueBytesMax is max.message.bytes of inputs and outputs, the broker's own
+	// default. produce refuses a greater value, and names the line.
+	valueBytesMax = 1 << 20
+	// quarantineBytesMax leaves room for an input at its limit with the headers
+	// that say why it lies there.
+	quarantineBytesMax = 2 * valueBytesMax
+	// replicasWanted is the replication of new topics, where the cluster has
+	// that many brokers.
+	replicasWanted = 3
+	// inSyncMin is the least min.insync.replicas of a replicated topic: with 1,
+	// what one broker acknowledged may be lost with it.
+	inSyncMin = 2
+	// tickAheadMillisMax makes a broker refuse a tick of a clock that is ahead.
+	tickAheadMillisMax = 300_000
+	// partitionsDefault is the partition count of new topics.
+	partitionsDefault = 12
+)
+
+// topicSpec is what a topic needs so that nothing is lost and nothing is out
+// of order.
+type topicSpec struct {
+	name      string
+	demands   map[string]string // a setting and the value that it must have
+	creates   map[string]string // a setting that topics create gives, and the operator may change
+	shared    bool              // has the partition count that all share
+	certifier bool              // the certifier reads or writes it
+}
+
+// topicSpecs lists every topic of SPEC section 2 that this program uses.
+func topicSpecs() []topicSpec {
+	log := map[string]string{"cleanup.policy": "delete", "message.timestamp.type": "CreateTime"}
+	forever := map[string]string{"retention.ms": "-1", "retention.bytes": "-1"}
+	compacted := map[string]string{"cleanup.policy": "compact", "message.timestamp.type": "CreateTime"}
+	with := func(settings map[string]string, more ...string) map[string]string {
+		all := map[string]string{}
+		for name, value := range settings {
+			all[name] = value
+		}
+		for i := 0; i < len(more); i += 2 {
+			all[more[i]] = more[i+1]
+		}
+		return all
+	}
+	uncut := with(log, "retention.ms", "-1", "retention.bytes", "-1")
+	specs := []topicSpec{
+		{name: Roster, demands: log, creates: forever, shared: true, certifier: true},
+		{name: Evidence, demands: log, creates: forever, shared: true, certifier: true},
+		{name: Payout, demands: log, creates: forever, shared: true, certifier: true},
+		{name: Clock, demands: with(log, "message.timestamp.after.max.ms", strconv.Itoa(tickAheadMillisMax)), creates: forever, shared: true, certifier: true},
+		{name: CertificationCompleted, demands: log, creates: forever, certifier: true},
+		{name: CertificationRevoked, demands: log, creates: forever, certifier: true},
+		{name: ExpiryReminder, demands: log, creates: forever},
+		{name: VisitRequested, demands: log, creates: forever},
+		{name: Standing, demands: compacted, creates: forever, shared: true},
+		{name: Alert, demands: log, creates: forever, certifier: true},
+		{name: Quarantine, demands: log, creates: with(forever, "max.message.bytes", strconv.Itoa(quarantineBytesMax)), certifier: true},
+		{name: Schedule, demands: uncut, shared: true, certifier: true},
+		{name: Payee, demands: uncut, shared: true, certifier: true},
+		{name: CertifierTable, demands: compacted, creates: forever, shared: true, certifier: true},
+	}
+	return specs
+}
+
+// CreateTopics makes the topics that are missing and leaves the others as they
+// are. Replication 0 is 3, or as many as the cluster has brokers; it returns
+// what it took. It fails, with one sentence a topic, if after it the topics are
+// not as they must be.
+func CreateTopics(ctx context.Context, client *kgo.Client, prefix string, partitions, replication int) (created []string, replicas int, err error) {
+	admin := kadm.NewClient(client)
+	if replication == 0 {
+		brokers, err := admin.ListBrokers(ctx)
+		if err != nil {
+			return nil, 0, fmt.Errorf("topics: count the brokers: %w", err)
+		}
+		replication = min(replicasWanted, len(brokers))
+	}
+	for _, spec := range topicSpecs() {
+		settings := map[string]*string{}
+		for _, from := range []map[string]string{spec.demands, spec.creates} {
+			for name, value := range from {
+				settings[name] = &value
+			}
+		}
+		if replication > 1 {
+			settings["min.insync.replicas"] = kadm.StringPtr(strconv.Itoa(inSyncMin))
+		}
+		answer, err := admin.CreateTopic(ctx, int32(partitions), int16(replication), settings, prefix+spec.name)
+		switch {
+		case err == nil && answer.Err == nil:
+			created = append(created, prefix+spec.name)
+		case errors.Is(cmp.Or(answer.Err, err), kerr.TopicAlreadyExists):
+		default:
+			return created, replication, fmt.Errorf("topics: create %s: %w%s", prefix+spec.name, cmp.Or(answer.Err, err), because(answer.ErrMessage))
+		}
+	}
+	return created, replication, CheckTopics(ctx, client, prefix)
+}
+
+// CheckTopics demands of every topic what would otherwise lose data or order.
+// The error has one sentence a mistake.
+func CheckTopics(ctx context.Context, client *kgo.Client, prefix string) error {
+	_, err := checkTopics(ctx, client, prefix, topicSpecs())
+	return err
+}
+
+// checkTopics is CheckTopics for some of the topics; it also counts the
+// partitions that they share.
+func checkTopics(ctx context.Context, client *kgo.Client, prefix string, specs []topicSpec) (partitions int, err error) {
+	admin := kadm.NewClient(client)
+	var names []string
+	for _, spec := range specs {
+		names = append(names, prefix+spec.name)
+	}
+	topics, err := admin.ListTopics(ctx, names...)
+	if err != nil {
+		return 0, fmt.Errorf("topics: list them: %w", err)
+	}
+	configs, err := admin.DescribeTopicConfigs(ctx, names...)
+	if err != nil {
+		return 0, fmt.Errorf("topics: read their settings: %w", err)
+	}
+	var mistakes []error
+	inputBytes := 0
+	for _, spec := range specs {
+		topic, config := topics[prefix+spec.name], settingsOf(configs, prefix+spec.name)
+		if topic.Err != nil || len(topic.Partitions) == 0 {
+			mistakes = append(mistakes, fmt.Errorf("topic %s is missing: make it with `vouch topics create`", prefix+spec.name))
+			continue
+		}
+		if spec.shared {
+			if partitions == 0 {
+				partitions = len(topic.Partitions)
+			}
+			if len(topic.Partitions) != partitions {
+				mistakes = append(mistakes, fmt.Errorf("topic %s has %d partitions and %s has %d: a citizen's records would not meet; delete the newer one and make it again with --partitions %d", prefix+spec.name, len(topic.Partitions), prefix+specs[0].name, partitions, partitions))
+			}
+		}
+		if slices.Contains(Inputs, spec.name) {
+			inputBytes = max(inputBytes, number(config["max.message.bytes"]))
+		}
+		mistakes = append(mistakes, checkSettings(prefix, spec, config, inputBytes)...)
+		mistakes = append(mistakes, checkReplicas(prefix+spec.name, topic, config)...)
+	}
+	return partitions, errors.Join(mistakes...)
+}
+
+func checkSettings(prefix string, spec topicSpec, config map[string]string, inputBytes int) (mistakes []error) {
+	for _, name := range sortedKeys(spec.demands) {
+		want, is := spec.demands[name], config[name]
+		if is == want || is == "" {
+			continue // a broker that does not tell a setting (the embedded one) does not have it
+		}
+		mistakes = append(mistakes, fmt.Errorf("topic %s has %s=%s, must be %s: %s; set it with kafka-configs --alter", prefix+spec.name, name, is, want, whyDemanded[name]))
+	}
+	if is := number(config["max.message.bytes"]); spec.name == Quarantine && is > 0 && is < 2*inputBytes {
+		mistakes = append(mistakes, fmt.Errorf("topic %s has max.message.bytes=%d, must be at least %d, twice that of the inputs: a record at their limit could not be put in quarantine; raise it with kafka-configs --alter", prefix+spec.name, is, 2*inputBytes))
+	}
+	return mistakes
+}
+
+// whyDemanded says what would go wrong.
+var whyDemanded = map[string]string{
+	"cleanup.policy":                 "records would be lost, or a table would grow for ever",
+	"message.timestamp.type":         "the order of inputs and the time of events are the producers'",
+	"message.timestamp.after.max.ms": "a clock that runs ahead would lapse people before their day",
+	"retention.ms":                   "its reader purges it; by time it would lose what is not read yet",
+	"retention.bytes":                "its reader purges it; by size it would lose what is not read yet",
+}
+
+func checkReplicas(name string, topic kadm.TopicDetail, config map[string]string) (mistakes []error) {
+	replicas := len(topic.Partitions[0].Replicas)
+	if is := number(config["min.insync.replicas"]); replicas > 1 && is < inSyncMin {
+		mistakes = append(mistakes, fmt.Errorf("topic %s has %d replicas and min.insync.replicas=%d, must be at least %d: what one broker acknowledged would be lost with it; set it with kafka-configs --alter", name, replicas, is, inSyncMin))
+	}
+	if config["unclean.leader.election.enable"] == "true" {
+		mistakes = append(mistakes, fmt.Errorf("topic %s has unclean.leader.election.enable=true, must be false: a replica that lags would become the truth; set it with kafka-configs --alter", name))
+	}
+	return mistakes
+}
+
+func settingsOf(all kadm.ResourceConfigs, topic string) map[string]string {
+	settings := map[string]string{}
+	for _, config := range all {
+		if config.Name == topic {
+			for _, setting := range config.Configs {
+				settings[setting.Key] = setting.MaybeValue()
+			}
+		}
+	}
+	return settings
+}
+
+func number(s string) int {
+	n, _ := strconv.Atoi(s)
+	return n
+}
+
+func because(message string) string {
+	if message = strings.TrimSpace(message); message == "" {
+		return ""
+	}
+	return ": " + message
+}
+
+func sortedKeys(m map[string]string) []string {
+	var keys []string
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
