@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/lovoo/goka"
 
@@ -126,7 +127,7 @@ func (c *certifier) onTick(ctx goka.Context, tick *schemas.ClockTick, at schemas
 		partition := c.partition
 		row.Partition = &partition
 		ctx.SetValue(row)
-		c.send(ctx, Schedule, ctx.Key(), at, must(c.codecs.tick.Append(nil, tick)), kafka.ToPartition(ctx.Partition()))
+		c.send(ctx, Schedule, ctx.Key(), at, c.codecs.tick.Append(nil, tick), kafka.ToPartition(ctx.Partition()))
 	}
 	c.tally.count(Clock, count)
 }
@@ -134,19 +135,19 @@ func (c *certifier) onTick(ctx goka.Context, tick *schemas.ClockTick, at schemas
 // emit writes what a decision says, topic by topic.
 func (c *certifier) emit(ctx goka.Context, d *certify.Decision, at schemas.Instant) {
 	for i := range d.Alerts {
-		c.send(ctx, Alert, ctx.Key(), at, must(c.codecs.alert.Append(nil, &d.Alerts[i])), nil)
+		c.send(ctx, Alert, ctx.Key(), at, c.codecs.alert.Append(nil, &d.Alerts[i]), nil)
 	}
 	for i := range d.Completed {
-		c.send(ctx, CertificationCompleted, ctx.Key(), at, must(c.codecs.completed.Append(nil, &d.Completed[i])), nil)
+		c.send(ctx, CertificationCompleted, ctx.Key(), at, c.codecs.completed.Append(nil, &d.Completed[i]), nil)
 	}
 	for i := range d.Revoked {
-		c.send(ctx, CertificationRevoked, ctx.Key(), at, must(c.codecs.revoked.Append(nil, &d.Revoked[i])), nil)
+		c.send(ctx, CertificationRevoked, ctx.Key(), at, c.codecs.revoked.Append(nil, &d.Revoked[i]), nil)
 	}
 	for i := range d.Claims {
-		c.send(ctx, Payee, d.Claims[i].Payee, at, must(c.codecs.claim.Append(nil, &d.Claims[i])), nil)
+		c.send(ctx, Payee, d.Claims[i].Payee, at, c.codecs.claim.Append(nil, &d.Claims[i]), nil)
 	}
 	if d.Schedule != nil {
-		c.send(ctx, Schedule, ctx.Key(), at, must(c.codecs.schedule.Append(nil, d.Schedule)), nil)
+		c.send(ctx, Schedule, ctx.Key(), at, c.codecs.schedule.Append(nil, d.Schedule), nil)
 	}
 }
 
@@ -176,6 +177,10 @@ func (c *certifier) quarantine(ctx goka.Context, topic string, value []byte, rea
 	c.tally.emitted(Quarantine)
 }
 
+// registryRetry is the wait between two questions to a registry that does not
+// answer.
+const registryRetry = 500 * time.Millisecond
+
 // decodeWaiting decodes; while the registry does not answer it waits and the
 // lag grows, since no record may be judged by a registry that is down.
 func decodeWaiting(ctx context.Context, bytes []byte, decode func([]byte) (any, error)) (any, error) {
@@ -184,13 +189,9 @@ func decodeWaiting(ctx context.Context, bytes []byte, decode func([]byte) (any, 
 		if !errors.Is(err, avro.ErrRegistryUnavailable) || ctx.Err() != nil {
 			return record, err
 		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(registryRetry):
+		}
 	}
-}
-
-// must gives the bytes of one of our own records, which always fits its schema.
-func must(bytes []byte, err error) []byte {
-	if err != nil {
-		panic("topology: one of the engine's own records does not fit its schema: " + err.Error())
-	}
-	return bytes
 }

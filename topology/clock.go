@@ -3,7 +3,6 @@ package topology
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strconv"
 	"time"
@@ -33,7 +32,7 @@ func tickKeys(partitions int) []string {
 // clock, until ctx ends. Ticks are multiples of the interval, so that two
 // clocks at once say the same and do no harm. It is the only part of the
 // engine that reads the wall clock.
-func RunClock(ctx context.Context, client *kgo.Client, prefix string, codecs *codecs, every time.Duration, log *slog.Logger) error {
+func RunClock(ctx context.Context, client *kgo.Client, prefix string, encoders *Encoders, every time.Duration, log *slog.Logger) error {
 	partitions, err := checkTopics(ctx, client, prefix, specsOf(Clock))
 	if err != nil {
 		return err
@@ -42,7 +41,7 @@ func RunClock(ctx context.Context, client *kgo.Client, prefix string, codecs *co
 	refused := false
 	for {
 		at := time.Now().Truncate(every)
-		err := tick(ctx, client, prefix+Clock, keys, codecs, schemas.Instant(at.UnixMilli()))
+		err := tick(ctx, client, prefix+Clock, keys, encoders, schemas.Instant(at.UnixMilli()))
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -65,11 +64,8 @@ func RunClock(ctx context.Context, client *kgo.Client, prefix string, codecs *co
 }
 
 // tick writes one tick on every partition.
-func tick(ctx context.Context, client *kgo.Client, topic string, keys []string, codecs *codecs, at schemas.Instant) error {
-	value, err := codecs.clockOut.Append(nil, &schemas.ClockTick{At: at})
-	if err != nil {
-		return fmt.Errorf("clock: encode a tick: %w", err)
-	}
+func tick(ctx context.Context, client *kgo.Client, topic string, keys []string, encoders *Encoders, at schemas.Instant) error {
+	value := encoders.clock.Append(nil, &schemas.ClockTick{At: at})
 	var records []*kgo.Record
 	for partition, key := range keys {
 		records = append(records, &kgo.Record{Topic: topic, Partition: int32(partition), Key: []byte(key), Value: value, Timestamp: time.UnixMilli(int64(at))})

@@ -39,8 +39,8 @@ func ProduceOptions() []kgo.Opt {
 //
 // A value that does not fit its schema is sent as the JSON it is, so that the
 // engine finds it undecodable, as decide does.
-func Produce(ctx context.Context, client *kgo.Client, prefix string, codecs *codecs, from io.Reader, progress func(lines int)) (lines int, err error) {
-	p := producer{client: client, prefix: prefix, codecs: codecs}
+func Produce(ctx context.Context, client *kgo.Client, prefix string, encoders *Encoders, from io.Reader, progress func(lines int)) (lines int, err error) {
+	p := producer{client: client, prefix: prefix, encoders: encoders}
 	if p.limits, p.keys, err = p.topics(ctx); err != nil {
 		return 0, err
 	}
@@ -68,11 +68,11 @@ func Produce(ctx context.Context, client *kgo.Client, prefix string, codecs *cod
 }
 
 type producer struct {
-	client *kgo.Client
-	prefix string
-	codecs *codecs
-	limits map[string]int // bytes of a record, by topic without prefix
-	keys   []string       // of a tick, by partition
+	client   *kgo.Client
+	prefix   string
+	encoders *Encoders
+	limits   map[string]int // bytes of a record, by topic without prefix
+	keys     []string       // of a tick, by partition
 
 	mu     sync.Mutex
 	failed error // the first record that was not acknowledged
@@ -100,10 +100,7 @@ func (p *producer) topics(ctx context.Context) (limits map[string]int, keys []st
 }
 
 func (p *producer) send(ctx context.Context, line facts.Line) error {
-	value, err := p.encode(line)
-	if err != nil {
-		return fmt.Errorf("line %d: %w", line.Number, err)
-	}
+	value := p.encode(line)
 	key, keyed := line.RecordKey()
 	if size := len(value) + len(key) + recordOverheadBytes; size > p.limits[line.Topic] {
 		return fmt.Errorf("line %d: its record would have %d bytes, and topic %s takes %d (max.message.bytes): shorten it, or raise the limit of the topic and twice that of quarantine", line.Number, size, p.prefix+line.Topic, p.limits[line.Topic])
@@ -147,22 +144,22 @@ func (p *producer) failure() error {
 }
 
 // encode gives the bytes of a line's value.
-func (p *producer) encode(line facts.Line) ([]byte, error) {
+func (p *producer) encode(line facts.Line) []byte {
 	if line.Value == nil {
-		return nil, nil
+		return nil
 	}
 	record, err := decodeFact(line)
 	if err != nil {
-		return line.Value, nil
+		return line.Value
 	}
 	switch record := record.(type) {
 	case *schemas.Evidence:
-		return p.codecs.evidenceIn.Append(nil, record)
+		return p.encoders.evidence.Append(nil, record)
 	case *schemas.RosterEntry:
-		return p.codecs.rosterIn.Append(nil, record)
+		return p.encoders.roster.Append(nil, record)
 	case *schemas.Payout:
-		return p.codecs.payoutIn.Append(nil, record)
+		return p.encoders.payout.Append(nil, record)
 	default:
-		return p.codecs.clockOut.Append(nil, record.(*schemas.ClockTick))
+		return p.encoders.clock.Append(nil, record.(*schemas.ClockTick))
 	}
 }

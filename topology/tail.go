@@ -148,7 +148,7 @@ func tailOne(ctx context.Context, codec *avro.Codec, prefix string, r *kgo.Recor
 		}
 	}
 	if r.Value != nil {
-		_, record, err := codec.DecodeAny(ctx, r.Value)
+		record, err := codec.DecodeAny(ctx, r.Value)
 		if err != nil {
 			line.Value, line.Bytes = nil, r.Value
 		} else {

@@ -39,8 +39,10 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 	command.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see `%s --help`", err, command.CommandPath())}
 	})
-	command.AddCommand(decideCommand(), catalogueCommand(), schemasCommand(), topicsCommand(),
-		produceCommand(), tailCommand(), statusCommand(), runCommand(), demoCommand())
+	command.AddCommand(
+		decideCommand(),
+		catalogueCommand(),
+	)
 	return command
 }
 
