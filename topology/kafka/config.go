@@ -69,6 +69,11 @@ type Config struct {
 	// logger that drops everything, since Goka's texts contain keys.
 	Processor func(partition int32, seams []goka.ProcessorOption) (*goka.Processor, error)
 
+	// Rekey, if set, names the key under which records of a topic are handed
+	// over, empty for their own: Goka writes the row of the record's key only,
+	// so that what is kept of a partition as a whole needs a key of its own.
+	Rekey func(topic string, partition int32) string
+
 	// Alone, if set, is asked about every record before it is handed over. One
 	// of which it says true is handed alone; when it is processed, Again (which
 	// must be set then) is asked whether more of it is left, and if so the same
@@ -87,24 +92,24 @@ type Config struct {
 // functions are called from the runtime's goroutines, several at once, and
 // must return at once.
 type Observer struct {
-	Generation  func()                                         // this process joins, anew or again
-	Reset       func(reason string)                            // a generation ended without its last transaction confirmed; reason is one of a few words
-	Restore     func(partition int32, position, end int64)     // progress of a restore, in changelog offsets; at the end both are equal
-	Running     func(partition int32)                          // the partition's processor takes records from now on
-	Stopped     func(partition int32)                          // and no longer
-	Transaction func(Transaction)                              // one was committed
+	Generation  func()                                          // this process joins, anew or again
+	Reset       func(reason string)                             // a generation ended without its last transaction confirmed; reason is one of a few words
+	Restore     func(partition int32, position, end int64)      // progress of a restore, in changelog offsets; at the end both are equal
+	Running     func(partition int32)                           // the partition's processor takes records from now on
+	Stopped     func(partition int32)                           // and no longer
+	Transaction func(Transaction)                               // one was committed
 	Position    func(topic string, partition int32, p Progress) // after every transaction, for what moved
 }
 
 // A Transaction in numbers.
 type Transaction struct {
-	Records  int           // input records
-	Outputs  int           // records sent to topics other than the table's
-	Rows     int           // rows sent to the table's topic
-	Took     time.Duration // from the first record handed over until the store was sealed
-	Flush    time.Duration // of it, waiting for the brokers to acknowledge records and offsets
-	End      time.Duration // of it, waiting for EndTxn
-	Sealing  time.Duration // of it, in Table.Seal
+	Records int           // input records
+	Outputs int           // records sent to topics other than the table's
+	Rows    int           // rows sent to the table's topic
+	Took    time.Duration // from the first record handed over until the store was sealed
+	Flush   time.Duration // of it, waiting for the brokers to acknowledge records and offsets
+	End     time.Duration // of it, waiting for EndTxn
+	Sealing time.Duration // of it, in Table.Seal
 }
 
 // Progress of one input topic in one partition.
@@ -145,7 +150,7 @@ type Limits struct {
 	// [512 KiB].
 	FetchBytes int32
 	// BufferedRecords and BufferedBytes are held of one topic and partition at
-	// most, plus one fetch [20,000 and 2 MiB]; above, its fetching pauses.
+	// most, plus one fetch [8,000 and 4 MiB]; above, its fetching pauses.
 	BufferedRecords, BufferedBytes int
 	// Starting bounds how many partitions are restored at once [4].
 	Starting int
@@ -164,6 +169,9 @@ const (
 	// claimRecords is how many records are handed to one Goka processor at
 	// once: the capacity of its claim's channel, which therefore never blocks.
 	claimRecords = 4096
+	// processorRecords is the capacity of Goka's own channel behind it: with
+	// Goka's 10 the two goroutines would take turns.
+	processorRecords = 256
 	// fetchBytesMax bounds one fetch response. It is no less than FetchBytes
 	// for 128 topic-partitions: kfake forgets the list of aborted transactions
 	// when it cuts a response here.
@@ -171,18 +179,27 @@ const (
 	// fetchWait is how long a broker may hold a fetch that finds nothing. A
 	// partition that resumes is only asked for with the next fetch.
 	fetchWait = 500 * time.Millisecond
-	// restoreWait is the same for a restore.
+	// restoreBytes is what one fetch of a restore asks for.
+	restoreBytes = 8 << 20
+	// restoreWait is fetchWait for a restore.
 	restoreWait = 250 * time.Millisecond
 	// produceRecordsMax and produceBytesMax are buffered for sending at most;
 	// then Emit waits.
 	produceRecordsMax = 250_000
 	produceBytesMax   = 128 << 20
+	// produceLinger lets the records of a short transaction go as one request:
+	// a second one would meet the first while the broker still takes it down,
+	// and back off for 20 ms. The flush ends it early.
+	produceLinger = 10 * time.Millisecond
 	// batchBytesMax is one produced batch at most, and so one record: twice the
 	// brokers' usual limit, since quarantined records carry headers.
 	batchBytesMax = 2<<20 + 64<<10
 	// offsetRetry is the wait between two questions for something that another
 	// member has not finished yet.
 	offsetRetry = 20 * time.Millisecond
+	// namesakeWait is how long a fenced member looks whether another one has
+	// joined under its name.
+	namesakeWait = 2 * time.Second
 	// abortTimeout bounds the attempt to abort before a reset; the next
 	// generation's InitProducerID does it in any case.
 	abortTimeout = 2 * time.Second
@@ -222,8 +239,8 @@ func (c Config) withDefaults() (Config, error) {
 	defaulted(&l.BackoffMin, 100*time.Millisecond)
 	defaulted(&l.BackoffMax, 5*time.Second)
 	defaulted(&l.FetchBytes, 512<<10)
-	defaulted(&l.BufferedRecords, 20_000)
-	defaulted(&l.BufferedBytes, 2<<20)
+	defaulted(&l.BufferedRecords, 8_000)
+	defaulted(&l.BufferedBytes, 4<<20)
 	defaulted(&l.Starting, 4)
 	defaulted(&l.RestoreRows, 10_000)
 	return c, c.complaints()

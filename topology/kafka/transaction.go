@@ -1,0 +1,319 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// transaction processes what is buffered, and what comes in the meantime up to
+// its limits, and commits it.
+func (g *generation) transaction() error {
+	began := time.Now()
+	if rest := g.config.Limits.Pause - time.Since(g.ended); rest > 0 {
+		time.Sleep(rest) // the broker is still writing the last markers
+	}
+	if err := g.client.BeginTransaction(); err != nil {
+		return reset{resetCommit, fmt.Errorf("kafka: begin a transaction: %w", err)}
+	}
+	g.produced.Store(0)
+	held := g.held()
+	for _, p := range held {
+		p.repeats = false
+	}
+	told := Transaction{}
+	for {
+		n, err := g.round(held, g.config.Limits.TransactionRecords-told.Records)
+		if err != nil {
+			return err
+		}
+		told.Records += n
+		if n == 0 || told.Records >= g.config.Limits.TransactionRecords || time.Since(began) >= g.config.Limits.TransactionTime {
+			break
+		}
+		if err := g.poll(g.ctx, 0); err != nil {
+			return err
+		}
+	}
+	told.Outputs = int(g.produced.Load())
+	if err := g.commit(held, &told); err != nil {
+		return err
+	}
+	told.Took = time.Since(began)
+	observe1(g.config.Observer.Transaction, told)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, p := range held {
+		for i := range p.queues {
+			q := &p.queues[i]
+			g.throttle(q, p.id)
+			if g.config.Observer.Position != nil {
+				g.config.Observer.Position(q.topic, p.id, Progress{q.next, q.end})
+			}
+		}
+	}
+	return nil
+}
+
+// round hands every partition what it may process, and waits until all of it
+// is processed. It returns how many records that were.
+func (g *generation) round(held []*partition, most int) (records int, err error) {
+	if most <= 0 {
+		return 0, nil
+	}
+	for _, p := range held {
+		records += p.hand(g.config, most)
+	}
+	for _, p := range held {
+		if p.handed == 0 {
+			continue
+		}
+		select {
+		case <-p.session.done:
+			p.processed(g.config)
+		case <-p.ended:
+			return 0, p.failure()
+		case <-g.ctx.Done():
+			return 0, context.Cause(g.ctx)
+		}
+	}
+	return records, nil
+}
+
+// failure says why a processor has ended, nil if it runs.
+func (p *partition) failure() error {
+	select {
+	case <-p.ended:
+	default:
+		return nil
+	}
+	if p.failed == nil {
+		return fatalf("kafka: the processor of partition %d ended by itself", p.id)
+	}
+	return fatalf("kafka: process partition %d: %s", p.id, limited(p.failed.Error()))
+}
+
+// commit sends the rows, makes sure that all was delivered, commits the
+// positions with it, and then lets the tables have their rows.
+func (g *generation) commit(held []*partition, told *Transaction) error {
+	for _, p := range held {
+		if err := g.sendRows(p); err != nil {
+			return err
+		}
+		told.Rows += p.rows
+	}
+	ctx, stop := context.WithTimeout(g.ctx, g.config.Limits.CommitTimeout)
+	defer stop()
+	flushing := time.Now()
+	if err := g.client.Flush(ctx); err != nil {
+		return reset{resetCommit, fmt.Errorf("kafka: flush a transaction: %w", err)}
+	}
+	if failed := g.produceError.Load(); failed != nil {
+		return g.undelivered(*failed)
+	}
+	moved := map[*queue]int64{}
+	if g.produced.Load() > 0 {
+		if err := g.sendPositions(ctx, held, moved); err != nil {
+			return reset{resetCommit, err}
+		}
+	}
+	told.Flush = time.Since(flushing)
+	ending := time.Now()
+	// Without a record it sends nothing; then no positions were sent either,
+	// and they go with the next transaction or when it is quiet.
+	if err := g.client.EndTransaction(ctx, kgo.TryCommit); err != nil {
+		return reset{resetCommit, fmt.Errorf("kafka: end a transaction: %w", err)}
+	}
+	g.ended = time.Now()
+	told.End = g.ended.Sub(ending)
+	g.tell(moved)
+	if err := g.seal(held); err != nil {
+		return fatal{err}
+	}
+	told.Sealing = time.Since(g.ended)
+	g.committed++
+	return nil
+}
+
+// sendRows sends of each key of the table the last row, since what lies
+// between two commits nobody can see.
+func (g *generation) sendRows(p *partition) error {
+	p.rows = 0
+	p.lastRow.Store(-1)
+	acknowledged := func(record *kgo.Record, err error) {
+		g.acknowledged(record, err)
+		if err == nil && record.Offset > p.lastRow.Load() {
+			p.lastRow.Store(record.Offset) // promises are called one after the other
+		}
+	}
+	err := p.table.Staged(func(key string, value []byte) error {
+		p.rows++
+		g.client.Produce(g.ctx, &kgo.Record{Topic: g.config.TableTopic, Partition: p.id, Key: []byte(key), Value: value}, acknowledged)
+		return nil
+	})
+	g.produced.Add(int64(p.rows))
+	if err != nil {
+		return fatalf("kafka: read the staged rows of partition %d: %w", p.id, err)
+	}
+	return nil
+}
+
+// acknowledged is called for every record that was sent.
+func (g *generation) acknowledged(record *kgo.Record, err error) {
+	if err != nil {
+		err = fmt.Errorf("kafka: write a record to %s: %w", record.Topic, err)
+		g.produceError.CompareAndSwap(nil, &err)
+	}
+}
+
+// undelivered judges a record that was not written. One that no broker will
+// ever take would fail again.
+func (g *generation) undelivered(err error) error {
+	for _, refusal := range []error{kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidRecord, kerr.InvalidTimestamp, kerr.TopicAuthorizationFailed, kerr.UnknownTopicOrPartition} {
+		if errors.Is(err, refusal) {
+			return fatal{err}
+		}
+	}
+	return reset{resetCommit, err}
+}
+
+// seal lets the tables have their committed rows, several at a time.
+func (g *generation) seal(held []*partition) error {
+	var wait sync.WaitGroup
+	failed := make([]error, len(held))
+	for i, p := range held {
+		if p.rows == 0 {
+			continue
+		}
+		wait.Go(func() {
+			// A row whose offset the broker did not tell leaves the position
+			// where it was: a restore then reads these rows once more.
+			next := max(p.table.Position(), p.lastRow.Load()+1)
+			if err := p.table.Seal(next); err != nil {
+				failed[i] = fmt.Errorf("kafka: write committed rows of partition %d: %w", p.id, err)
+			}
+		})
+	}
+	wait.Wait()
+	return errors.Join(failed...)
+}
+
+// sendPositions puts the positions that have moved into the open transaction.
+func (g *generation) sendPositions(ctx context.Context, held []*partition, moved map[*queue]int64) error {
+	request := kmsg.NewPtrTxnOffsetCommitRequest()
+	for i, topic := range g.config.Inputs {
+		t := kmsg.NewTxnOffsetCommitRequestTopic()
+		t.Topic, t.TopicID = topic, g.topicIDs[topic]
+		for _, p := range held {
+			if q := &p.queues[i]; q.next != q.committed {
+				at := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+				at.Partition, at.Offset = p.id, q.next
+				t.Partitions = append(t.Partitions, at)
+				moved[q] = q.next
+			}
+		}
+		if len(t.Partitions) > 0 {
+			request.Topics = append(request.Topics, t)
+		}
+	}
+	if len(moved) == 0 {
+		return nil
+	}
+	request.TransactionalID, request.Group, request.InstanceID = g.config.transactionalID(), g.config.Group, &g.config.Instance
+	request.MemberID, request.Generation = g.client.GroupMetadata()
+	var err error
+	if request.ProducerID, request.ProducerEpoch, err = g.client.ProducerID(ctx); err != nil {
+		return fmt.Errorf("kafka: commit positions in a transaction: %w", err)
+	}
+	for {
+		answer, err := request.RequestWith(ctx, g.client)
+		if err == nil {
+			err = firstError(answer.Topics, func(t kmsg.TxnOffsetCommitResponseTopic) []kmsg.TxnOffsetCommitResponseTopicPartition {
+				return t.Partitions
+			},
+				func(p kmsg.TxnOffsetCommitResponseTopicPartition) int16 { return p.ErrorCode })
+		}
+		if !errors.Is(err, kerr.ConcurrentTransactions) || ctx.Err() != nil {
+			if err != nil {
+				return fmt.Errorf("kafka: commit positions in a transaction: %w", err)
+			}
+			return nil
+		}
+		time.Sleep(offsetRetry)
+	}
+}
+
+// commitPositions commits, without a transaction, positions that are ahead of
+// what the group's coordinator has: nothing was produced since, so that they
+// may be told at any time. It is told of empty partitions too, so that a
+// missing offset always means that it was lost.
+func (g *generation) commitPositions(held []*partition) error {
+	request := kmsg.NewPtrOffsetCommitRequest()
+	moved := map[*queue]int64{}
+	for i, topic := range g.config.Inputs {
+		t := kmsg.NewOffsetCommitRequestTopic()
+		t.Topic, t.TopicID = topic, g.topicIDs[topic]
+		for _, p := range held {
+			q := &p.queues[i]
+			q.skipControls()
+			if q.next != q.committed {
+				at := kmsg.NewOffsetCommitRequestTopicPartition()
+				at.Partition, at.Offset = p.id, q.next
+				t.Partitions = append(t.Partitions, at)
+				moved[q] = q.next
+			}
+		}
+		if len(t.Partitions) > 0 {
+			request.Topics = append(request.Topics, t)
+		}
+	}
+	if len(moved) == 0 {
+		g.told = time.Now()
+		return nil
+	}
+	request.Group, request.InstanceID = g.config.Group, &g.config.Instance
+	request.MemberID, request.Generation = g.client.GroupMetadata()
+	ctx, stop := context.WithTimeout(g.ctx, g.config.Limits.CommitTimeout)
+	defer stop()
+	answer, err := request.RequestWith(ctx, g.client)
+	if err == nil {
+		err = firstError(answer.Topics, func(t kmsg.OffsetCommitResponseTopic) []kmsg.OffsetCommitResponseTopicPartition { return t.Partitions },
+			func(p kmsg.OffsetCommitResponseTopicPartition) int16 { return p.ErrorCode })
+	}
+	if errors.Is(err, kerr.RebalanceInProgress) {
+		return nil // they go with the next transaction, or the next time that it is quiet
+	}
+	if err != nil {
+		return reset{resetCommit, fmt.Errorf("kafka: commit positions: %w", err)}
+	}
+	g.tell(moved)
+	return nil
+}
+
+// tell takes down that the coordinator has been told of positions.
+func (g *generation) tell(moved map[*queue]int64) {
+	for q, next := range moved {
+		q.committed = next
+	}
+	if len(moved) > 0 {
+		g.told = time.Now()
+	}
+}
+
+// firstError finds the first error in the answer to a commit.
+func firstError[T, P any](topics []T, partitions func(T) []P, code func(P) int16) error {
+	for _, t := range topics {
+		for _, p := range partitions(t) {
+			if err := kerr.ErrorForCode(code(p)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
