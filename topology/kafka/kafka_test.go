@@ -1,0 +1,385 @@
+package kafka
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/lovoo/goka"
+	"github.com/lovoo/goka/codec"
+	"github.com/lovoo/goka/storage"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const partitions = 4
+
+// world is a broker with the topics of one test: two inputs, an output and a
+// table, under names of the test's own, since one real broker serves all.
+type world struct {
+	t       *testing.T
+	brokers []string
+	prefix  string
+	client  *kgo.Client // for whoever writes and reads outside
+	admin   *kadm.Client
+	tables  *tables
+}
+
+// brokers are those of VOUCH_TEST_BROKERS, else one embedded in the test.
+func brokers(t *testing.T) []string {
+	t.Helper()
+	if named := os.Getenv("VOUCH_TEST_BROKERS"); named != "" {
+		return strings.Split(named, ",")
+	}
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	return cluster.ListenAddrs()
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, brokers: brokers(t), prefix: fmt.Sprintf("%s-%x.", strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), time.Now().UnixNano()), tables: newTables()}
+	w.client = w.connect()
+	w.admin = kadm.NewClient(w.client)
+	for topic, policy := range map[string]string{"one": "delete", "two": "delete", "out": "delete", "group-table": "compact"} {
+		created, err := w.admin.CreateTopic(context.Background(), partitions, 1, map[string]*string{"cleanup.policy": &policy, "retention.ms": kadm.StringPtr("-1")}, w.prefix+topic)
+		if err != nil || created.Err != nil {
+			t.Fatalf("create %s: %v %v", topic, err, created.Err)
+		}
+	}
+	return w
+}
+
+func (w *world) connect(more ...kgo.Opt) *kgo.Client {
+	client, err := kgo.NewClient(append(more, kgo.SeedBrokers(w.brokers...), kgo.RecordPartitioner(partitioner()))...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(client.Close)
+	return client
+}
+
+// put writes records to the inputs.
+func (w *world) put(records ...*kgo.Record) {
+	w.t.Helper()
+	if err := w.client.ProduceSync(context.Background(), records...).FirstErr(); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) record(topic, key, value string, millis int64) *kgo.Record {
+	return &kgo.Record{Topic: w.prefix + topic, Key: []byte(key), Value: []byte(value), Timestamp: time.UnixMilli(millis), Partition: byKey}
+}
+
+// config runs the counting processor: the row of a key is the list of all
+// values that it was given, and each is emitted with its place in the list.
+func (w *world) config(instance string) Config {
+	c := Config{
+		Brokers: w.brokers, Group: w.prefix + "group", Instance: instance,
+		Inputs: []string{w.prefix + "one", w.prefix + "two"}, TableTopic: w.prefix + "group-table",
+		Open:   w.tables.open,
+		Close:  w.tables.close,
+		Logger: slog.New(slog.DiscardHandler),
+		Limits: Limits{Idle: 100 * time.Millisecond, BackoffMin: 10 * time.Millisecond, BackoffMax: 100 * time.Millisecond},
+	}
+	c.Processor = func(partition int32, seams []goka.ProcessorOption) (*goka.Processor, error) {
+		return w.processor(partition, seams, w.count)
+	}
+	return c
+}
+
+func (w *world) processor(partition int32, seams []goka.ProcessorOption, step goka.ProcessCallback) (*goka.Processor, error) {
+	graph := goka.DefineGroup(goka.Group(w.prefix+"group"),
+		goka.Input(goka.Stream(w.prefix+"one"), new(codec.Bytes), step),
+		goka.Input(goka.Stream(w.prefix+"two"), new(codec.Bytes), step),
+		goka.Output(goka.Stream(w.prefix+"out"), new(codec.Bytes)),
+		goka.Persist(new(codec.String)))
+	return goka.NewProcessor(nil, graph, append(seams, goka.WithStorageBuilder(func(string, int32) (storage.Storage, error) {
+		return w.tables.get(partition), nil
+	}))...)
+}
+
+func (w *world) count(ctx goka.Context, value any) {
+	row, _ := ctx.Value().(string)
+	row += string(value.([]byte)) + " "
+	ctx.SetValue(row)
+	ctx.Emit(goka.Stream(w.prefix+"out"), ctx.Key(), fmt.Appendf(nil, "%s #%d", value, strings.Count(row, " ")), goka.WithCtxEmitHeaders(At(ctx.Timestamp().UnixMilli())))
+}
+
+// start runs a member until the returned function stops it, or the test ends.
+func (w *world) start(c Config) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- Run(ctx, c) }()
+	stop = sync.OnceValue(func() error {
+		cancel()
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(20 * time.Second):
+			return errors.New("Run did not end within 20 s")
+		}
+	})
+	w.t.Cleanup(func() {
+		if err := stop(); err != nil {
+			w.t.Errorf("the member ended with: %v", err)
+		}
+	})
+	return stop
+}
+
+// out reads the committed records of a topic, up to its end as it stands.
+func (w *world) read(topic string) (records []*kgo.Record) {
+	w.t.Helper()
+	ends, err := w.admin.ListCommittedOffsets(context.Background(), w.prefix+topic)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	from := map[int32]kgo.Offset{}
+	left := map[int32]int64{}
+	ends.Each(func(end kadm.ListedOffset) {
+		from[end.Partition] = kgo.NewOffset().AtStart()
+		if end.Offset > 0 {
+			left[end.Partition] = end.Offset
+		}
+	})
+	client := w.connect(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{w.prefix + topic: from}), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
+	defer client.Close()
+	for len(left) > 0 {
+		client.PollFetches(context.Background()).EachRecord(func(r *kgo.Record) {
+			if !r.Attrs.IsControl() && r.Offset < ends[r.Topic][r.Partition].Offset {
+				records = append(records, r)
+			}
+			if r.Offset+1 >= left[r.Partition] {
+				delete(left, r.Partition)
+			}
+		})
+	}
+	return records
+}
+
+// lines are the values of a topic's committed records, by key, in order.
+func (w *world) lines(topic string) map[string][]string {
+	all := map[string][]string{}
+	for _, r := range w.read(topic) {
+		all[string(r.Key)] = append(all[string(r.Key)], string(r.Value))
+	}
+	return all
+}
+
+// lag is what the group has not committed yet.
+func (w *world) lag(group string) int64 {
+	lags, err := w.admin.Lag(context.Background(), group)
+	if err != nil {
+		return -1
+	}
+	total := int64(0)
+	for _, lag := range lags {
+		if lag.Error() != nil || len(lag.Lag) == 0 {
+			return -1
+		}
+		for _, topic := range []string{"one", "two"} {
+			if len(lag.Lag[w.prefix+topic]) != partitions {
+				return -1
+			}
+		}
+		total += lag.Lag.Total()
+	}
+	return total
+}
+
+func (w *world) await(what string, holds func() bool) {
+	w.t.Helper()
+	for end := time.Now().Add(60 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			w.t.Fatalf("not within 60 s: %s", what)
+		}
+	}
+}
+
+func (w *world) awaitCaughtUp() {
+	w.t.Helper()
+	w.await("the group's lag is 0", func() bool { return w.lag(w.prefix+"group") == 0 })
+}
+
+// counted is what the counting processor must have emitted for values that
+// were put in this order.
+func counted(values map[string][]string) map[string][]string {
+	all := map[string][]string{}
+	for key, list := range values {
+		for i, value := range list {
+			all[key] = append(all[key], fmt.Sprintf("%s #%d", value, i+1))
+		}
+	}
+	return all
+}
+
+func (w *world) same(got, want map[string][]string) {
+	w.t.Helper()
+	if maps.EqualFunc(got, want, slices.Equal[[]string]) {
+		return
+	}
+	for key := range want {
+		if !slices.Equal(got[key], want[key]) {
+			w.t.Fatalf("key %s: got %v, want %v", key, got[key], want[key])
+		}
+	}
+	w.t.Fatalf("keys %v that nobody put", got)
+}
+
+// tables are local states that survive their owners, as a disk does.
+type tables struct {
+	mu     sync.Mutex
+	all    map[int32]*table
+	opened map[int32]bool
+}
+
+func newTables() *tables { return &tables{all: map[int32]*table{}, opened: map[int32]bool{}} }
+
+func (ts *tables) open(partition int32) (Table, error) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if ts.opened[partition] {
+		return nil, errors.New("it is open already")
+	}
+	ts.opened[partition] = true
+	if ts.all[partition] == nil {
+		ts.all[partition] = &table{Storage: storage.NewMemory(), rows: map[string][]byte{}, staged: map[string][]byte{}}
+	}
+	return ts.all[partition], nil
+}
+
+func (ts *tables) close(partition int32) error {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if !ts.opened[partition] {
+		return errors.New("it is not open")
+	}
+	ts.opened[partition] = false
+	return nil
+}
+
+func (ts *tables) get(partition int32) *table {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	return ts.all[partition]
+}
+
+// rows are the rows of all partitions.
+func (ts *tables) rows() map[string]string {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	all := map[string]string{}
+	for _, t := range ts.all {
+		for key, value := range t.rows {
+			all[key] = string(value)
+		}
+	}
+	return all
+}
+
+// table is the simplest Table: two maps.
+type table struct {
+	storage.Storage
+	rows, staged map[string][]byte
+	position     int64
+}
+
+func (t *table) Get(key string) ([]byte, error) {
+	if value, is := t.staged[key]; is {
+		return value, nil
+	}
+	return t.rows[key], nil
+}
+func (t *table) Set(key string, value []byte) error { t.staged[key] = value; return nil }
+func (t *table) GetOffset(int64) (int64, error)     { return t.position, nil }
+func (t *table) SetOffset(int64) error              { return nil }
+func (t *table) Position() int64                    { return t.position }
+func (t *table) Empty() (bool, error)               { return len(t.rows) == 0, nil }
+func (t *table) Drop()                              { clear(t.staged) }
+func (t *table) Seal(next int64) error {
+	maps.Copy(t.rows, t.staged)
+	t.Drop()
+	t.position = next
+	return nil
+}
+func (t *table) Restore(rows []Row, next int64) error {
+	for _, row := range rows {
+		t.rows[string(row.Key)] = slices.Clone(row.Value)
+	}
+	t.position = next
+	return nil
+}
+
+func (t *table) Staged(f func(string, []byte) error) error {
+	for key, value := range t.staged {
+		if err := f(key, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// some are values for a few keys, as put and as they must come out.
+func (w *world) some(from, to int) map[string][]string {
+	values := map[string][]string{}
+	var records []*kgo.Record
+	for i := from; i < to; i++ {
+		key := "key" + strconv.Itoa(i%37)
+		topic := []string{"one", "two"}[i%2]
+		values[key] = append(values[key], strconv.Itoa(i))
+		records = append(records, w.record(topic, key, strconv.Itoa(i), int64(1_700_000_000_000+i)))
+	}
+	w.put(records...)
+	return values
+}
+
+// What is put in comes out, once and in order, and again after a clean stop
+// with its state, and after the state is lost.
+func TestWhatIsPutComesOut(t *testing.T) {
+	w := newWorld(t)
+	values := w.some(0, 2000)
+	stop := w.start(w.config("a"))
+	w.awaitCaughtUp()
+	w.same(w.lines("out"), counted(values))
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	for key, more := range w.some(2000, 3000) {
+		values[key] = append(values[key], more...)
+	}
+	stop = w.start(w.config("a"))
+	w.awaitCaughtUp()
+	w.same(w.lines("out"), counted(values))
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	before := w.tables.rows()
+	w.tables = newTables()
+	for key, more := range w.some(3000, 3001) {
+		values[key] = append(values[key], more...)
+	}
+	w.start(w.config("b"))
+	w.awaitCaughtUp()
+	w.same(w.lines("out"), counted(values))
+	after := w.tables.rows()
+	before["key"+strconv.Itoa(3000%37)] += "3000 "
+	if !maps.Equal(before, after) {
+		text, _ := json.Marshal(after)
+		t.Fatalf("the restored table differs: %s", text)
+	}
+}
