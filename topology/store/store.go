@@ -1,0 +1,337 @@
+// Package store keeps the partitions of Goka tables in one Pebble per process
+// and directory. It knows no citizen: rows are bytes.
+//
+// A store never runs ahead of the log. Writes are staged, and seen by the
+// partition's own reads, but are the store's only when Seal says that the log
+// holds them; Drop forgets them. The changelog in Kafka is the durable copy, so
+// nothing here waits for a disk: the store may be behind the log, and then a
+// restore reads the rest.
+//
+// # A row's way
+//
+// Set puts a row into a map of its partition, the staged rows. Seal moves them
+// to the pending rows, the newest version only. When all pending rows together
+// reach half of Config.PendingBytes they are frozen, and written to Pebble in
+// the background while new maps fill; if those are full before the write ends,
+// Seal waits. Frozen rows stay readable until the next ones are frozen, as a
+// cache that costs no memory beyond that bound. A read looks at staged, pending
+// and frozen rows, then in Pebble.
+//
+// # After a kill
+//
+// Whatever is killed, each partition is found in an older whole state: its rows
+// and index are those of the changelog up to its position. For
+//
+//  1. every write is one batch, which holds for each of its partitions all rows
+//     and index entries that changed, and the position after them, taken while
+//     nothing could be sealed;
+//  2. there is no write-ahead log, and a batch goes as a whole into one memtable
+//     or becomes one;
+//  3. memtables are flushed in the order in which they were filled, each with
+//     its tables synced before one synced edit of the manifest names them;
+//
+// so what a directory holds is always the first n batches. After an error of the
+// disk nothing more is written at all: the directory stays as a kill would have
+// left it.
+//
+// # Memory
+//
+// At most PendingBytes of rows in maps, half as much again for the batch in
+// flight, CacheBytes of blocks, and memTableBytes; beyond that what a
+// transaction has staged, and about 100 MB more for every GB on disk at the
+// worst (filters and indexes of open tables are in CacheBytes).
+//
+// # Format, version 1
+//
+// The file IDENTITY has two lines, "vouch store 1" and "owner " with the owner
+// as a quoted Go string. Everything else in the directory is Pebble's. Numbers
+// are big-endian. A key is
+//
+//	partition (4 bytes)  kind (1 byte)  rest
+//
+//	kind 0  position: no rest. The value is the changelog offset (8 bytes) up to
+//	        which, exclusive, the rows of the partition are complete.
+//	kind 1  row: the rest is the row's key, the value the row.
+//	kind 2  index entry: the rest is the entry with each 0x00 written as
+//	        0x00 0xFF, then 0x00 0x01, then the row's key; there is no value. So
+//	        entries are in byte order, whatever they contain, and those of two
+//	        rows are two.
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Config says where a store is and how much memory it may use. Directory and
+// Owner are needed, the zero value of everything else is ready.
+type Config struct {
+	// Directory is created if it does not exist. One process has it at a time.
+	Directory string
+	// Owner names whose rows these are, "vouch.certifier": a directory of
+	// another owner is refused.
+	Owner string
+	// PendingBytes bounds the committed rows in memory [64 MiB]. More of it
+	// saves writes of rows that soon change again; as much of the changelog may
+	// have to be read after a kill.
+	PendingBytes int64
+	// CacheBytes bounds Pebble's block cache [64 MiB].
+	CacheBytes int64
+	// Index, if set, calls add for every entry that a row has in the derived
+	// index, which Scan reads. It depends on nothing but its arguments, and is
+	// called by the goroutine that writes; entries may be reused after add
+	// returns. When what it gives changes, Owner must change with it.
+	Index func(key string, row []byte, add func(entry []byte))
+	// Logger is told what is odd but no error [slog.Default()].
+	Logger *slog.Logger
+}
+
+const (
+	// pendingDefault and cacheDefault: see Config.
+	pendingDefault = 64 << 20
+	cacheDefault   = 64 << 20
+	// pendingMax keeps half of PendingBytes, which is one batch, well below the
+	// 4 GB at which Pebble refuses it.
+	pendingMax = 4 << 30
+	// rowOverheadBytes is what a row in a map costs beside its bytes: two
+	// headers, and the map's free slots.
+	rowOverheadBytes = 64
+	// memTableBytes is Pebble's memtable. It holds what a scan or a release
+	// writes; a batch of more than half of it becomes a memtable itself, without
+	// being sorted into a skip list.
+	memTableBytes = 16 << 20
+	// flushBytes are written at most before the memtable is flushed and waited for.
+	flushBytes = memTableBytes / 2
+	// openTablesMax is below the 1,024 files that a process may usually open.
+	openTablesMax = 500
+	// sublevelsMax of Pebble's level 0, each of which a read looks through;
+	// then writes wait for a compaction.
+	sublevelsMax = 12
+	// never is a limit of Pebble at which it would wait without an end if the
+	// disk is full. The store does its own waiting, and stops with an error.
+	never = 1 << 20
+)
+
+// Store is one directory. Its methods may be called by several goroutines.
+type Store struct {
+	config    Config
+	db        *pebble.DB
+	lock      io.Closer
+	log       *slog.Logger
+	half      int64 // of PendingBytes: this much is frozen at once
+	failed    atomic.Pointer[failure]
+	broken    chan struct{} // closed when failed is set
+	pending   atomic.Int64  // bytes of rows in pending maps
+	writing   atomic.Int64  // bytes of rows that are being written
+	writer    chan struct{} // holds one token while rows are frozen and written
+	relieving sync.Mutex    // held by the Seal that begins the next write
+	batch     batcher       // used by who has writer
+	unflushed int           // bytes of batches since the last flush; likewise
+
+	mu         sync.Mutex
+	partitions map[int32]*Partition // those that are open
+
+	// closing is held for reading while Pebble is asked for its metrics, which
+	// it must not be after its end.
+	closing sync.RWMutex
+	closed  bool
+}
+
+// Open opens the store in a directory, or begins one. The error says what to
+// do: if the directory is in use, another owner's, of another format, damaged,
+// not writable, or its disk is full.
+func Open(config Config) (*Store, error) { return open(config, vfs.Default) }
+
+func open(config Config, fs vfs.FS) (*Store, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		config: config, log: config.Logger, half: config.PendingBytes / 2,
+		broken: make(chan struct{}), writer: make(chan struct{}, 1),
+		partitions: map[int32]*Partition{},
+	}
+	s.batch.index = config.Index
+	lock, err := claim(fs, config.Directory, config.Owner)
+	if err != nil {
+		return nil, err
+	}
+	s.lock = lock
+	options := s.options(fs)
+	options.Lock = lock
+	s.db, err = pebble.Open(config.Directory, options)
+	options.Cache.Unref() // Pebble has its own reference, or does not need one
+	if err != nil {
+		return nil, errors.Join(openError(config.Directory, err), lock.Close())
+	}
+	return s, nil
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if c.PendingBytes == 0 {
+		c.PendingBytes = pendingDefault
+	}
+	if c.CacheBytes == 0 {
+		c.CacheBytes = cacheDefault
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	var all []error
+	if c.Directory == "" {
+		all = append(all, errors.New("store: configuration: Directory is empty"))
+	}
+	if c.Owner == "" {
+		all = append(all, errors.New("store: configuration: Owner is empty"))
+	}
+	if c.PendingBytes < 0 || c.PendingBytes > pendingMax {
+		all = append(all, fmt.Errorf("store: configuration: PendingBytes is %d, and may be 1 to %d", c.PendingBytes, int64(pendingMax)))
+	}
+	if c.CacheBytes < 0 {
+		all = append(all, errors.New("store: configuration: CacheBytes is negative"))
+	}
+	return c, errors.Join(all...)
+}
+
+func (s *Store) options(fs vfs.FS) *pebble.Options {
+	o := &pebble.Options{
+		FS:                          s.untilFailure(fs),
+		DisableWAL:                  true,
+		FormatMajorVersion:          pebble.FormatNewest,
+		MaxOpenFiles:                openTablesMax,
+		MemTableSize:                memTableBytes,
+		MemTableStopWritesThreshold: never,
+		L0StopWritesThreshold:       never,
+		Logger:                      logger{s},
+		EventListener: &pebble.EventListener{
+			BackgroundError: func(err error) { s.fail("write", err) },
+			DataCorruption:  func(d pebble.DataCorruptionInfo) { s.fail("read", damaged(d.Details)) },
+			LowDiskSpace: func(d pebble.LowDiskSpaceInfo) {
+				s.log.Warn("store: the disk is nearly full: free space", "directory", s.config.Directory, "availableBytes", d.AvailBytes, "totalBytes", d.TotalBytes)
+			},
+		},
+	}
+	// Pebble takes its memtables, and batches that become one, out of the cache.
+	o.Cache = pebble.NewCache(s.config.CacheBytes + memTableBytes + s.half)
+	for i := range o.Levels {
+		// A filter at each level: half of the questions of a young table are for
+		// rows that do not exist.
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		// Level 0 is read once more within the minute, by a compaction: packing it
+		// would cost a fifth of the write. Below, Snappy halves rows of Avro.
+		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
+	}
+	o.Levels[0].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
+	return o
+}
+
+// Partition opens partition p at the position that Pebble knows. A partition is
+// open once at a time; Release gives it back.
+func (s *Store) Partition(p int32) (*Partition, error) {
+	if p < 0 {
+		panic(fmt.Sprintf("store: partition %d is no partition", p))
+	}
+	if err := s.failure(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.partitions[p] != nil {
+		return nil, fmt.Errorf("store: partition %d of %s is open already; release it first", p, s.config.Directory)
+	}
+	partition := &Partition{store: s, number: p, staged: map[string][]byte{}}
+	partition.key = appendPrefix(partition.key, p, kindRow)
+	partition.layers.Store(&layers{pending: newLayer(0)})
+	value, closer, err := s.db.Get(appendPrefix(nil, p, kindPosition))
+	if err == nil {
+		if len(value) == positionBytes {
+			partition.position = int64(binary.BigEndian.Uint64(value))
+		} else {
+			err = damaged(fmt.Errorf("the position of partition %d has %d bytes", p, len(value)))
+		}
+		err = errors.Join(err, closer.Close())
+	}
+	if err != nil && !errors.Is(err, pebble.ErrNotFound) {
+		return nil, s.fail("read", err)
+	}
+	s.partitions[p] = partition
+	return partition, nil
+}
+
+// Close writes and flushes everything pending, so that the next start need not
+// read the changelog. Staged rows are dropped. No partition may be in a call;
+// from now on each gives an error. The store is gone whatever Close returns.
+func (s *Store) Close() error {
+	s.closing.RLock()
+	closed := s.closed
+	s.closing.RUnlock()
+	if closed {
+		return nil
+	}
+	err := s.flush(s.open()...)
+	s.writer <- struct{}{} // for good: a write that an error has ended is over
+	if err == nil {
+		err = s.flushMemTable()
+	}
+	s.closing.Lock()
+	defer s.closing.Unlock()
+	s.closed = true
+	if err != nil {
+		return errors.Join(err, s.shut(nil))
+	}
+	return s.shut(s.fail("", errClosed))
+}
+
+// shut ends Pebble. Its own errors after a failure say nothing new.
+func (s *Store) shut(healthy error) error {
+	err := errors.Join(s.db.Close(), s.lock.Close())
+	if healthy == nil || err == nil {
+		return nil
+	}
+	return describe("close", s.config.Directory, err)
+}
+
+// open gives the partitions that are open.
+func (s *Store) open() (all []*Partition) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.partitions {
+		all = append(all, p)
+	}
+	return all
+}
+
+// Stats are the store in numbers.
+type Stats struct {
+	DiskBytes    int64 // files of the directory
+	PendingBytes int64 // committed rows that Pebble does not have yet
+	CacheBytes   int64 // blocks in the block cache
+	CacheHits    int64 // blocks that were found there, since Open
+	CacheMisses  int64 // and those read from the disk
+}
+
+// Stats of now; zero after Close.
+func (s *Store) Stats() Stats {
+	s.closing.RLock()
+	defer s.closing.RUnlock()
+	if s.closed {
+		return Stats{}
+	}
+	m := s.db.Metrics()
+	return Stats{
+		DiskBytes:    int64(m.DiskSpaceUsage()),
+		PendingBytes: s.pending.Load() + s.writing.Load(),
+		CacheBytes:   m.BlockCache.Size, CacheHits: m.BlockCache.Hits, CacheMisses: m.BlockCache.Misses,
+	}
+}

@@ -1,0 +1,254 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// sublevelsPause is the wait between two looks at level 0.
+const sublevelsPause = 10 * time.Millisecond
+
+// frozen is what one partition has in a write.
+type frozen struct {
+	partition *Partition
+	layer     *layer
+	position  int64
+}
+
+// relieve begins to write everything that is pending, once the write before it
+// has ended, if there is still too much of it.
+func (s *Store) relieve() error {
+	s.relieving.Lock()
+	defer s.relieving.Unlock()
+	if s.pending.Load() < s.half {
+		return s.failure() // another partition's Seal has done it meanwhile
+	}
+	select {
+	case s.writer <- struct{}{}:
+	case <-s.broken:
+		return s.failure()
+	}
+	all := s.freeze(true, s.open()...)
+	go func() {
+		s.write(all)
+		<-s.writer
+	}()
+	return s.failure()
+}
+
+// flush writes what is pending of some partitions, and returns when Pebble has it.
+func (s *Store) flush(partitions ...*Partition) error {
+	select {
+	case s.writer <- struct{}{}:
+	case <-s.broken:
+		return s.failure()
+	}
+	defer func() { <-s.writer }()
+	s.write(s.freeze(false, partitions...))
+	if err := s.failure(); err != nil {
+		return err
+	}
+	for _, p := range partitions {
+		p.mu.Lock()
+		p.layers.Store(&layers{pending: p.layers.Load().pending})
+		p.mu.Unlock()
+	}
+	return nil
+}
+
+// freeze takes what is pending of some partitions, which begin new layers. With
+// all of them at once, those with nothing pending give up their last frozen
+// layer, so that frozen layers never hold more than half of PendingBytes, plus
+// the transactions that filled it; flush gives them up itself.
+func (s *Store) freeze(all bool, partitions ...*Partition) (list []frozen) {
+	for _, p := range partitions {
+		p.mu.Lock()
+		switch l := p.layers.Load(); {
+		case l.pending.moved:
+			list = append(list, frozen{p, l.pending, p.position})
+			p.layers.Store(&layers{pending: newLayer(len(l.pending.rows)), frozen: l.pending})
+			s.writing.Add(l.pending.bytes)
+			s.pending.Add(-l.pending.bytes)
+		case all:
+			p.layers.Store(&layers{pending: l.pending})
+		}
+		p.mu.Unlock()
+	}
+	slices.SortFunc(list, func(a, b frozen) int { return int(a.partition.number) - int(b.partition.number) })
+	return list
+}
+
+// write puts frozen layers into Pebble, as one batch. Its error is the store's.
+func (s *Store) write(list []frozen) {
+	if len(list) == 0 || s.failure() != nil {
+		return
+	}
+	err := s.apply(list)
+	for _, f := range list {
+		s.writing.Add(-f.layer.bytes)
+	}
+	if err == nil && s.unflushed >= flushBytes {
+		err = s.flushMemTable()
+	}
+	if err != nil {
+		s.fail("write", err)
+		return
+	}
+	// Pebble itself would wait in the next write, without an end if the
+	// compaction fails.
+	for s.db.Metrics().Levels[0].Sublevels >= sublevelsMax {
+		select {
+		case <-time.After(sublevelsPause):
+		case <-s.broken:
+			return
+		}
+	}
+}
+
+// flushMemTable makes durable what was written, and waits for it.
+func (s *Store) flushMemTable() error {
+	s.unflushed = 0
+	flushed, err := s.db.AsyncFlush()
+	if err != nil {
+		return s.fail("write", err)
+	}
+	select {
+	case <-flushed:
+		return s.failure()
+	case <-s.broken:
+		return s.failure()
+	}
+}
+
+func (s *Store) apply(list []frozen) (err error) {
+	batch := s.db.NewBatchWithSize(batchBytes(list))
+	defer func() { err = errors.Join(err, batch.Close()) }()
+	for _, f := range list {
+		if err := s.batch.add(s.db, batch, f); err != nil {
+			return err
+		}
+	}
+	s.unflushed += batch.Len()
+	if err := s.db.Apply(batch, pebble.NoSync); err != nil {
+		return err
+	}
+	return s.failure() // Pebble says nothing if it fails for good
+}
+
+// batchBytes is about what a batch of these layers takes: an estimate spares it
+// growing, which copies everything.
+func batchBytes(list []frozen) int {
+	bytes := int64(0)
+	for _, f := range list {
+		bytes += f.layer.bytes // the overhead of a row in a map is more than that in a batch
+	}
+	return int(bytes)
+}
+
+// batcher turns frozen layers into a batch whose keys are sorted, so that they
+// enter Pebble in order.
+type batcher struct {
+	index   func(key string, row []byte, add func(entry []byte))
+	keys    []string // scratch, as are all below
+	row     []byte
+	entries []byte // index keys, one after the other
+	changes []change
+}
+
+// change is an index key, by its place in entries, that a row of the old
+// version has, or one of the new.
+type change struct {
+	from, to int
+	isNew    bool
+}
+
+func (b *batcher) add(db *pebble.DB, batch *pebble.Batch, f frozen) (err error) {
+	number := f.partition.number
+	position := binary.BigEndian.AppendUint64(nil, uint64(f.position))
+	if err := batch.Set(appendPrefix(nil, number, kindPosition), position, nil); err != nil {
+		return err
+	}
+	b.keys = slices.AppendSeq(b.keys[:0], maps.Keys(f.layer.rows))
+	slices.Sort(b.keys)
+	for _, key := range b.keys {
+		if err := b.addRow(batch, number, key, f.layer.rows[key]); err != nil {
+			return err
+		}
+	}
+	if b.index != nil {
+		err = b.addIndex(db, batch, f)
+	}
+	clear(b.keys) // or they would keep the rows' keys alive
+	return err
+}
+
+func (b *batcher) addRow(batch *pebble.Batch, partition int32, key string, value []byte) error {
+	if value == nil {
+		op := batch.DeleteDeferred(prefixBytes + len(key))
+		copy(op.Key[len(appendPrefix(op.Key[:0], partition, kindRow)):], key)
+		return op.Finish()
+	}
+	op := batch.SetDeferred(prefixBytes+len(key), len(value))
+	copy(op.Key[len(appendPrefix(op.Key[:0], partition, kindRow)):], key)
+	copy(op.Value, value)
+	return op.Finish()
+}
+
+// addIndex compares the entries of the rows with those of the versions that
+// Pebble has, and adds what changes.
+func (b *batcher) addIndex(db *pebble.DB, batch *pebble.Batch, f frozen) (err error) {
+	number := f.partition.number
+	old, err := db.NewIter(&pebble.IterOptions{LowerBound: appendPrefix(nil, number, kindRow), UpperBound: appendPrefix(nil, number, kindRow+1)})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, old.Close()) }()
+	b.entries, b.changes = b.entries[:0], b.changes[:0]
+	for _, key := range b.keys {
+		b.row = append(appendPrefix(b.row[:0], number, kindRow), key...)
+		if old.SeekGE(b.row) && bytes.Equal(old.Key(), b.row) {
+			b.derive(number, key, old.Value(), false)
+		}
+		if err := old.Error(); err != nil {
+			return err
+		}
+		if row := f.layer.rows[key]; row != nil {
+			b.derive(number, key, row, true)
+		}
+	}
+	slices.SortFunc(b.changes, func(x, y change) int {
+		return bytes.Compare(b.entries[x.from:x.to], b.entries[y.from:y.to])
+	})
+	for rest := b.changes; len(rest) > 0; {
+		key := b.entries[rest[0].from:rest[0].to]
+		isOld, isNew := false, false
+		for len(rest) > 0 && bytes.Equal(b.entries[rest[0].from:rest[0].to], key) {
+			isOld, isNew = isOld || !rest[0].isNew, isNew || rest[0].isNew
+			rest = rest[1:]
+		}
+		switch {
+		case isNew && !isOld:
+			err = batch.Set(key, nil, nil)
+		case isOld && !isNew:
+			err = batch.Delete(key, nil)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *batcher) derive(partition int32, key string, row []byte, isNew bool) {
+	b.index(key, row, func(entry []byte) {
+		from := len(b.entries)
+		b.entries = appendIndexKey(b.entries, partition, entry, key)
+		b.changes = append(b.changes, change{from, len(b.entries), isNew})
+	})
+}
