@@ -17,6 +17,7 @@ type Fold struct {
 	rules    *certify.Rules
 	citizens map[string]*certify.Citizen
 	clock    schemas.Instant
+	timer    *timerFold
 
 	read        int
 	counts      map[certify.Count]int
@@ -27,6 +28,7 @@ type Fold struct {
 func NewFold(c *catalogue.Catalogue) *Fold {
 	return &Fold{
 		rules: certify.New(c), citizens: map[string]*certify.Citizen{}, clock: certify.NoTick,
+		timer:  newTimerFold(c),
 		counts: map[certify.Count]int{}, quarantined: map[certify.Refusal]int{},
 	}
 }
@@ -61,7 +63,10 @@ func (f *Fold) Step(line facts.Line) []facts.Output {
 		clock, count := certify.OnTick(f.clock, tick)
 		f.clock = clock
 		f.counts[count]++
-		return nil
+		if count == certify.OldTick {
+			return nil // it is not passed on
+		}
+		return f.timer.tick(tick)
 	}
 	if !keyed {
 		key = "" // a null key, which is nobody's id
@@ -78,7 +83,11 @@ func (f *Fold) Step(line facts.Line) []facts.Output {
 	if decision.Changed {
 		f.citizens[key] = row
 	}
-	return outputs(key, &decision)
+	all := outputs(key, &decision)
+	if decision.Schedule != nil {
+		all = append(all, f.timer.entry(key, decision.Schedule, line.At)...)
+	}
+	return all
 }
 
 // outputs lists what consumers outside see of a decision; the internal topics

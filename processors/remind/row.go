@@ -1,0 +1,343 @@
+package remind
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/vouch-engine/vouch/schemas"
+)
+
+// Row is what a key of the group table holds. It may be both a citizen's and a
+// partition's, since a citizen may be called 7, like a tick's key.
+//
+// Its bytes travel to the changelog at every change, and are read by every
+// later version of this program (testdata/rows.golden keeps old ones). Numbers
+// are varints as of encoding/binary, signed ones zigzag; a text is its length
+// and its bytes; a code is its place in the list of codes. What the due index
+// is derived from stands in front:
+//
+//	row       = version: byte 1 · parts: byte, bit 0 citizen, bit 1 partition · [partition] · [citizen]
+//	partition = clock: signed ms · cursor: text
+//	citizen   = codes: count, texts · enrolments: count, enrolment…
+//	          · catalogue: 8 bytes · flags: byte, see citizenFlags · at: signed ms
+//	          · then each that is flagged: clock: signed ms · region, phone: text · last_seen_at: signed ms
+//	          · leads: count, lead… · weak: count, lead…
+//	enrolment = benefit: code · department: code · reasons: count, codes · due_on: signed days
+//	          · lapses_at, visit_at: instant · remind_at: count, instants
+//	instant   = signed ms after the UTC midnight that begins due_on
+//	lead      = kind: code · source: code · occurred_at: signed ms
+type Row struct {
+	Citizen   Citizen
+	Partition *Partition // nil in the row of a key that no tick has
+}
+
+// Empty tells whether a row holds nothing, so that its key may go.
+func (row *Row) Empty() bool { return len(row.Citizen.enrolments) == 0 && row.Partition == nil }
+
+const rowVersion = 1
+
+// The parts that a row has.
+const (
+	partCitizen = 1 << iota
+	partPartition
+)
+
+// citizenFlags: which optional parts follow.
+const (
+	citizenClock = 1 << iota
+	citizenRegion
+	citizenPhone
+	citizenSeen
+)
+
+// rowBytesTypical is room for the row of a citizen with two benefits.
+const rowBytesTypical = 256
+
+// AppendRow appends the row's bytes. Equal rows give equal bytes.
+func AppendRow(b []byte, row *Row) []byte {
+	b = slices.Grow(b, rowBytesTypical)
+	parts := byte(0)
+	if len(row.Citizen.enrolments) > 0 {
+		parts |= partCitizen
+	}
+	if row.Partition != nil {
+		parts |= partPartition
+	}
+	b = append(b, rowVersion, parts)
+	if p := row.Partition; p != nil {
+		b = binary.AppendVarint(b, int64(p.Clock))
+		b = appendText(b, p.Cursor)
+	}
+	if parts&partCitizen != 0 {
+		b = appendCitizen(b, &row.Citizen)
+	}
+	return b
+}
+
+func appendCitizen(b []byte, c *Citizen) []byte {
+	var room [24]string
+	codes := c.codes(room[:0])
+	b = binary.AppendUvarint(b, uint64(len(codes)))
+	for _, code := range codes {
+		b = appendText(b, code)
+	}
+	b = binary.AppendUvarint(b, uint64(len(c.enrolments)))
+	for i := range c.enrolments {
+		b = appendEnrolment(b, &c.enrolments[i], codes)
+	}
+	b = append(b, c.catalogue[:]...)
+	b = append(b, flag(c.clock != NoTick, citizenClock)|flag(c.region != "", citizenRegion)|
+		flag(c.phone != nil, citizenPhone)|flag(c.lastSeenAt != nil, citizenSeen))
+	b = binary.AppendVarint(b, int64(c.at))
+	if c.clock != NoTick {
+		b = binary.AppendVarint(b, int64(c.clock))
+	}
+	if c.region != "" {
+		b = appendText(b, c.region)
+	}
+	if c.phone != nil {
+		b = appendText(b, *c.phone)
+	}
+	if c.lastSeenAt != nil {
+		b = binary.AppendVarint(b, int64(*c.lastSeenAt))
+	}
+	return appendLeads(appendLeads(b, c.leads, codes), c.weak, codes)
+}
+
+func appendEnrolment(b []byte, n *enrolment, codes codeList) []byte {
+	b = codes.append(b, n.benefit)
+	b = codes.append(b, n.department)
+	b = binary.AppendUvarint(b, uint64(len(n.reasons)))
+	for _, reason := range n.reasons {
+		b = codes.append(b, reason)
+	}
+	b = binary.AppendVarint(b, int64(n.dueOn))
+	midnight := schemas.Instant(n.dueOn) * schemas.Day
+	b = binary.AppendVarint(b, int64(n.lapsesAt-midnight))
+	b = binary.AppendVarint(b, int64(n.visitAt-midnight))
+	b = binary.AppendUvarint(b, uint64(len(n.remindAt)))
+	for _, at := range n.remindAt {
+		b = binary.AppendVarint(b, int64(at-midnight))
+	}
+	return b
+}
+
+func appendLeads(b []byte, leads []schemas.Lead, codes codeList) []byte {
+	b = binary.AppendUvarint(b, uint64(len(leads)))
+	for i := range leads {
+		b = codes.append(b, leads[i].Kind)
+		b = codes.append(b, leads[i].Source)
+		b = binary.AppendVarint(b, int64(leads[i].OccurredAt))
+	}
+	return b
+}
+
+// codes lists the codes of a row, in the order in which they come up.
+func (c *Citizen) codes(codes codeList) codeList {
+	for i := range c.enrolments {
+		codes.add(c.enrolments[i].benefit)
+		codes.add(c.enrolments[i].department)
+		for _, reason := range c.enrolments[i].reasons {
+			codes.add(reason)
+		}
+	}
+	for _, leads := range [...][]schemas.Lead{c.leads, c.weak} {
+		for i := range leads {
+			codes.add(leads[i].Kind)
+			codes.add(leads[i].Source)
+		}
+	}
+	return codes
+}
+
+// DecodeRow reads what AppendRow wrote. The row shares no memory with b.
+func DecodeRow(b []byte) (*Row, error) {
+	r, parts, err := readRow(b)
+	if err != nil {
+		return nil, err
+	}
+	row := &Row{}
+	if parts&partPartition != 0 {
+		row.Partition = r.partition()
+	}
+	if parts&partCitizen != 0 {
+		r.citizen(&row.Citizen)
+	}
+	if r.rest != "" {
+		r.broken = true
+	}
+	if err := r.damage(); err != nil {
+		return nil, err
+	}
+	return row, nil
+}
+
+// readRow begins to read a row; its parts come in the order partition, citizen.
+func readRow(b []byte) (r *rowReader, parts byte, err error) {
+	if len(b) < 2 {
+		return nil, 0, errors.New("remind: decode row: it is cut off")
+	}
+	if b[0] != rowVersion {
+		return nil, 0, fmt.Errorf("remind: decode row: format %d is not known to this program, which reads %d: use the version that wrote it, or a later one", b[0], rowVersion)
+	}
+	r = &rowReader{rest: string(b[2:]), broken: b[1]&^(partCitizen|partPartition) != 0}
+	return r, b[1], nil
+}
+
+// rowReader reads the parts of a row, one after the other; texts share the
+// memory of rest. After a part that is not there all others are zero.
+type rowReader struct {
+	rest   string
+	codes  []string
+	broken bool
+}
+
+// damage is the error of a row that could not be read.
+func (r *rowReader) damage() error {
+	if r.broken {
+		return errors.New("remind: decode row: its bytes are damaged")
+	}
+	return nil
+}
+
+func (r *rowReader) partition() *Partition {
+	return &Partition{Clock: schemas.Instant(r.signed()), Cursor: r.text()}
+}
+
+func (r *rowReader) citizen(c *Citizen) {
+	c.enrolments = r.enrolments()
+	for i := range c.catalogue {
+		c.catalogue[i] = r.byte()
+	}
+	flags := r.byte()
+	c.at, c.clock = schemas.Instant(r.signed()), NoTick
+	if flags&citizenClock != 0 {
+		c.clock = schemas.Instant(r.signed())
+	}
+	if flags&citizenRegion != 0 {
+		c.region = r.text()
+	}
+	if flags&citizenPhone != 0 {
+		phone := r.text()
+		c.phone = &phone
+	}
+	if flags&citizenSeen != 0 {
+		seen := schemas.Instant(r.signed())
+		c.lastSeenAt = &seen
+	}
+	c.leads, c.weak = r.leads(), r.leads()
+}
+
+func (r *rowReader) enrolments() []enrolment {
+	r.codes = make([]string, 0, 24)
+	for range r.count(1) {
+		r.codes = append(r.codes, r.text())
+	}
+	all := make([]enrolment, r.count(7))
+	for i := range all {
+		n := &all[i]
+		n.benefit, n.department = r.code(), r.code()
+		for range r.count(1) {
+			n.reasons = append(n.reasons, r.code())
+		}
+		n.dueOn = schemas.Date(r.signed())
+		midnight := schemas.Instant(n.dueOn) * schemas.Day
+		n.lapsesAt = midnight + schemas.Instant(r.signed())
+		n.visitAt = midnight + schemas.Instant(r.signed())
+		n.remindAt = make([]schemas.Instant, r.count(1))
+		for stage := range n.remindAt {
+			n.remindAt[stage] = midnight + schemas.Instant(r.signed())
+		}
+	}
+	return all
+}
+
+func (r *rowReader) leads() []schemas.Lead {
+	all := make([]schemas.Lead, r.count(3))
+	for i := range all {
+		all[i] = schemas.Lead{Kind: r.code(), Source: r.code(), OccurredAt: schemas.Instant(r.signed())}
+	}
+	return all
+}
+
+func (r *rowReader) byte() byte {
+	if r.rest == "" {
+		r.broken = true
+		return 0
+	}
+	b := r.rest[0]
+	r.rest = r.rest[1:]
+	return b
+}
+
+// unsigned reads a uvarint, in the manner of encoding/binary, which has none
+// for strings.
+func (r *rowReader) unsigned() (n uint64) {
+	for shift := 0; shift < 64; shift += 7 {
+		b := r.byte()
+		n |= uint64(b&0x7f) << shift
+		if b < 0x80 {
+			return n
+		}
+	}
+	r.broken = true
+	return 0
+}
+
+func (r *rowReader) signed() int64 {
+	n := r.unsigned()
+	return int64(n>>1) ^ -int64(n&1)
+}
+
+// count reads how many things follow, each of at least so many bytes: a
+// damaged row must not ask for more memory than its bytes can fill.
+func (r *rowReader) count(bytesEach int) int {
+	n := r.unsigned()
+	if r.broken || n > 1<<31 || int(n)*bytesEach > len(r.rest) {
+		r.broken, r.rest = true, ""
+		return 0
+	}
+	return int(n)
+}
+
+func (r *rowReader) text() string {
+	n := r.count(1)
+	text := r.rest[:n]
+	r.rest = r.rest[n:]
+	return text
+}
+
+func (r *rowReader) code() string {
+	n := r.unsigned()
+	if n >= uint64(len(r.codes)) {
+		r.broken = true
+		return ""
+	}
+	return r.codes[n]
+}
+
+// codeList numbers the codes of a row in the order in which they come up.
+type codeList []string
+
+func (l *codeList) add(code string) {
+	if !slices.Contains(*l, code) {
+		*l = append(*l, code)
+	}
+}
+
+func (l codeList) append(b []byte, code string) []byte {
+	return binary.AppendUvarint(b, uint64(slices.Index(l, code)))
+}
+
+func appendText(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+func flag(set bool, bit byte) byte {
+	if set {
+		return bit
+	}
+	return 0
+}
