@@ -14,6 +14,7 @@ import (
 	"github.com/vouch-engine/vouch/schemas/avro"
 	"github.com/vouch-engine/vouch/schemas/catalogue"
 	"github.com/vouch-engine/vouch/topology/kafka"
+	"github.com/vouch-engine/vouch/topology/store"
 )
 
 // The headers of a quarantined record; SPEC section 3.
@@ -35,8 +36,31 @@ type certifier struct {
 	rules     *certify.Rules
 	partition certify.Partition // a copy in memory of the row under the partition's own key
 	tally     *tally
+	rows      *store.Partition
 
 	evidence schemas.Evidence // used again for every record, since they are the many
+}
+
+// recall reads the partition's own row, which its ticks have written, and
+// refuses a partition that a later catalogue has decided: two versions would
+// take turns.
+func (c *certifier) recall(tickKey string) error {
+	bytes, err := c.rows.Get(tickKey)
+	if err != nil || bytes == nil {
+		return err
+	}
+	row, err := certify.DecodeRow(bytes)
+	if err != nil {
+		return err
+	}
+	if row.Partition == nil {
+		return nil // a citizen of that name, and no tick yet
+	}
+	if held := row.Partition.CatalogueVersion; held > c.catalogue.Version {
+		return fmt.Errorf("the partition was decided under version %d of the catalogue, and this instance has version %d: give it the later one with --catalogue", held, c.catalogue.Version)
+	}
+	c.partition = *row.Partition
+	return nil
 }
 
 // inputs are the callbacks of the certifier's inputs, by topic.
@@ -70,6 +94,7 @@ func (c *certifier) inputs() map[string]goka.ProcessCallback {
 
 // on takes one input through decode, step and encode.
 func (c *certifier) on(ctx goka.Context, value any, topic string, decode func([]byte) (any, error)) {
+	c.tally.read(topic)
 	bytes, _ := value.([]byte)
 	if value == nil {
 		c.quarantine(ctx, topic, nil, certify.NullValue, errors.New("the record has no value"))
@@ -177,21 +202,22 @@ func (c *certifier) quarantine(ctx goka.Context, topic string, value []byte, rea
 	c.tally.emitted(Quarantine)
 }
 
-// registryRetry is the wait between two questions to a registry that does not
+// registryPause is the wait between two questions to a registry that does not
 // answer.
-const registryRetry = 500 * time.Millisecond
+const registryPause = 100 * time.Millisecond
 
 // decodeWaiting decodes; while the registry does not answer it waits and the
 // lag grows, since no record may be judged by a registry that is down.
 func decodeWaiting(ctx context.Context, bytes []byte, decode func([]byte) (any, error)) (any, error) {
 	for {
 		record, err := decode(bytes)
-		if !errors.Is(err, avro.ErrRegistryUnavailable) || ctx.Err() != nil {
+		if !errors.Is(err, avro.ErrRegistryUnavailable) {
 			return record, err
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(registryRetry):
+			return nil, err
+		case <-time.After(registryPause):
 		}
 	}
 }

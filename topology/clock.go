@@ -13,9 +13,9 @@ import (
 	"github.com/vouch-engine/vouch/schemas"
 )
 
-// tickKeys gives, partition by partition, the smallest decimal number that
+// TickKeys gives, partition by partition, the smallest decimal number that
 // every client's default partitioner puts there: the keys of a tick's records.
-func tickKeys(partitions int) []string {
+func TickKeys(partitions int) []string {
 	keys := make([]string, partitions)
 	partitioner := kgo.StickyKeyPartitioner(nil).ForTopic(Clock)
 	for number, missing := 0, partitions; missing > 0; number++ {
@@ -37,7 +37,7 @@ func RunClock(ctx context.Context, client *kgo.Client, prefix string, encoders *
 	if err != nil {
 		return err
 	}
-	keys := tickKeys(partitions)
+	keys := TickKeys(partitions)
 	refused := false
 	for {
 		at := time.Now().Truncate(every)

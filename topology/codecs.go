@@ -3,6 +3,7 @@ package topology
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/vouch-engine/vouch/schemas"
 	"github.com/vouch-engine/vouch/schemas/avro"
@@ -77,4 +78,37 @@ func NewClockEncoders(ctx context.Context, codec *avro.Codec, prefix string) (*E
 func encoder[T any](ctx context.Context, codec *avro.Codec, topic string, into **avro.Encoder[T]) (err error) {
 	*into, err = avro.NewEncoder[T](ctx, codec, topic)
 	return err
+}
+
+// RegisteredTopic is a topic whose values have a subject in a schema registry.
+type RegisteredTopic struct {
+	Name   string // without prefix
+	Record string // the name of its schema
+}
+
+// RegisteredTopics lists the inputs and outputs. Quarantine holds the values of
+// other topics, and the internal topics never need a registry.
+func RegisteredTopics() []RegisteredTopic {
+	return []RegisteredTopic{
+		{Roster, "RosterEntry"}, {Evidence, "Evidence"}, {Payout, "Payout"}, {Clock, "ClockTick"},
+		{CertificationCompleted, "CertificationCompleted"}, {CertificationRevoked, "CertificationRevoked"},
+		{ExpiryReminder, "ExpiryReminder"}, {VisitRequested, "VisitRequested"},
+		{Standing, "Standing"}, {Alert, "Alert"},
+	}
+}
+
+// Register writes the schema of a topic under its subject, unless it is there,
+// and gives its id. It refuses one that could not read what stands in the topic,
+// whatever the registry would say to it.
+func Register(ctx context.Context, registry *avro.Registry, prefix string, topic RegisteredTopic) (id int, err error) {
+	before, err := registry.Versions(ctx, prefix+topic.Name)
+	if err != nil {
+		return 0, err
+	}
+	if schema, found := avro.Find(topic.Record); found {
+		if err := avro.Compatible(schema.Text, before, "BACKWARD_TRANSITIVE"); err != nil {
+			return 0, fmt.Errorf("register %s under %s: %w", topic.Record, avro.Subject(prefix+topic.Name), err)
+		}
+	}
+	return registry.Register(ctx, prefix+topic.Name, topic.Record)
 }

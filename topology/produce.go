@@ -51,7 +51,7 @@ func Produce(ctx context.Context, client *kgo.Client, prefix string, encoders *E
 			break
 		}
 		if err == nil {
-			err = cmp.Or(p.failure(), p.send(ctx, line))
+			err = cmp.Or(p.failure(), p.send(ctx, line), ctx.Err())
 		}
 		if err != nil {
 			return lines, errors.Join(fmt.Errorf("produce: %w", err), client.Flush(ctx))
@@ -94,16 +94,17 @@ func (p *producer) topics(ctx context.Context) (limits map[string]int, keys []st
 	}
 	limits = map[string]int{}
 	for _, topic := range Inputs {
-		limits[topic] = cmp.Or(number(settingsOf(configs, p.prefix+topic)["max.message.bytes"]), valueBytesMax)
+		limit := number(settingsOf(configs, p.prefix+topic)["max.message.bytes"])
+		limits[topic] = min(cmp.Or(limit, valueBytesMax), valueBytesMax)
 	}
-	return limits, tickKeys(partitions), nil
+	return limits, TickKeys(partitions), nil
 }
 
 func (p *producer) send(ctx context.Context, line facts.Line) error {
 	value := p.encode(line)
 	key, keyed := line.RecordKey()
 	if size := len(value) + len(key) + recordOverheadBytes; size > p.limits[line.Topic] {
-		return fmt.Errorf("line %d: its record would have %d bytes, and topic %s takes %d (max.message.bytes): shorten it, or raise the limit of the topic and twice that of quarantine", line.Number, size, p.prefix+line.Topic, p.limits[line.Topic])
+		return fmt.Errorf("line %d: its record would have %d bytes, more than the %d that topic %s takes (its max.message.bytes, at most %d): shorten it", line.Number, size, p.limits[line.Topic], p.prefix+line.Topic, valueBytesMax)
 	}
 	record := kgo.Record{Topic: p.prefix + line.Topic, Value: value, Timestamp: time.UnixMilli(int64(line.At))}
 	if keyed {

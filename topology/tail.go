@@ -1,14 +1,22 @@
 package topology
 
 import (
+	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/vouch-engine/vouch/schemas"
 	"github.com/vouch-engine/vouch/schemas/avro"
@@ -38,8 +46,17 @@ type tailed struct {
 	Bytes     []byte           `json:"bytes,omitempty"` // base64 of what cannot be decoded, in place of value
 }
 
-// Tail writes the committed records of topics as lines of SPEC section 7. The
-// client must be new; it is given what to consume here.
+// The limits of reading up to an end.
+const (
+	// probeAfter is how long nothing may have come before the partitions whose
+	// end is still ahead are looked at by hand.
+	probeAfter = 500 * time.Millisecond
+	// probeBytes is what one look at a partition asks for.
+	probeBytes = 1 << 20
+)
+
+// Tail writes the committed records of topics as lines of SPEC section 7. It
+// makes its client by connect, so that it can say how the log is to be read.
 func Tail(ctx context.Context, connect func(...kgo.Opt) (*kgo.Client, error), codec *avro.Codec, o TailOptions, to io.Writer) error {
 	if len(o.Topics) == 0 {
 		o.Topics = OutputTopics
@@ -52,38 +69,20 @@ func Tail(ctx context.Context, connect func(...kgo.Opt) (*kgo.Client, error), co
 		return err
 	}
 	defer client.Close()
-	ends, err := tailFrom(ctx, client, o)
-	if err != nil {
+	t := tail{client: client, codec: codec, options: o, to: bufio.NewWriter(to)}
+	if err := t.start(ctx); err != nil {
 		return err
 	}
-	for !o.UntilEnd || len(ends) > 0 {
-		fetches := client.PollFetches(ctx)
-		if ctx.Err() != nil {
-			return nil
+	for ctx.Err() == nil && (!o.UntilEnd || len(t.waiting) > 0) {
+		err := t.poll(ctx)
+		if flushed := t.to.Flush(); err == nil && flushed != nil {
+			err = fmt.Errorf("tail: write the records: %w", flushed)
 		}
-		if errs := fetches.Errors(); len(errs) > 0 {
-			return fmt.Errorf("tail %s, partition %d: %w", errs[0].Topic, errs[0].Partition, errs[0].Err)
-		}
-		var failed error
-		fetches.EachRecord(func(r *kgo.Record) {
-			place := topicPartition{r.Topic, r.Partition}
-			end, waiting := ends[place]
-			if failed != nil || o.UntilEnd && (!waiting || r.Offset >= end) {
-				delete(ends, place)
-				return
-			}
-			if !r.Attrs.IsControl() {
-				failed = tailOne(ctx, codec, o.Prefix, r, to)
-			}
-			if r.Offset+1 >= end {
-				delete(ends, place)
-			}
-		})
-		if failed != nil {
-			return failed
+		if err != nil {
+			return err
 		}
 	}
-	return nil
+	return ctx.Err()
 }
 
 type topicPartition struct {
@@ -91,56 +90,200 @@ type topicPartition struct {
 	partition int32
 }
 
-// tailFrom makes the client read the topics, and gives the ends, as they stand,
-// of the partitions that have anything to read.
-func tailFrom(ctx context.Context, client *kgo.Client, o TailOptions) (map[topicPartition]int64, error) {
+// span is what is still to be read of a partition.
+type span struct{ next, end int64 }
+
+type tail struct {
+	client  *kgo.Client
+	codec   *avro.Codec
+	options TailOptions
+	to      *bufio.Writer
+	waiting map[topicPartition]*span // partitions whose end, as it stood at the start, is ahead
+}
+
+// start makes the client read the topics, and takes down the ends of the
+// partitions that have anything to read.
+func (t *tail) start(ctx context.Context) error {
 	var names []string
-	for _, topic := range o.Topics {
-		names = append(names, o.Prefix+topic)
+	for _, topic := range t.options.Topics {
+		names = append(names, t.options.Prefix+topic)
 	}
-	admin := kadm.NewClient(client)
+	admin := kadm.NewClient(t.client)
 	ends, err := admin.ListCommittedOffsets(ctx, names...)
-	if err == nil {
-		err = ends.Error()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("tail: list the ends of %s: %w", strings.Join(names, ", "), err)
+	if err = cmp.Or(err, listed(ends)); err != nil {
+		return fmt.Errorf("tail: list the ends of the topics: %w", err)
 	}
 	starts, err := admin.ListStartOffsets(ctx, names...)
-	if err != nil {
-		return nil, fmt.Errorf("tail: list the starts of %s: %w", strings.Join(names, ", "), err)
+	if err = cmp.Or(err, listed(starts)); err != nil {
+		return fmt.Errorf("tail: list the starts of the topics: %w", err)
 	}
-	waiting := map[topicPartition]int64{}
+	t.waiting = map[topicPartition]*span{}
 	from := map[string]map[int32]kgo.Offset{}
 	ends.Each(func(end kadm.ListedOffset) {
-		start, _ := starts.Lookup(end.Topic, end.Partition)
-		at := start.Offset
-		if o.FromEnd {
-			at = end.Offset
+		first, _ := starts.Lookup(end.Topic, end.Partition)
+		next := first.Offset
+		if t.options.FromEnd {
+			next = end.Offset
 		}
-		if at < end.Offset {
-			waiting[topicPartition{end.Topic, end.Partition}] = end.Offset
+		if next < end.Offset {
+			t.waiting[topicPartition{end.Topic, end.Partition}] = &span{next, end.Offset}
 		}
 		if from[end.Topic] == nil {
 			from[end.Topic] = map[int32]kgo.Offset{}
 		}
-		from[end.Topic][end.Partition] = kgo.NewOffset().At(at)
+		from[end.Topic][end.Partition] = kgo.NewOffset().At(next)
 	})
-	client.AddConsumePartitions(from)
-	return waiting, nil
+	t.client.AddConsumePartitions(from)
+	return nil
 }
 
-func tailOne(ctx context.Context, codec *avro.Codec, prefix string, r *kgo.Record, to io.Writer) error {
-	line := tailed{Topic: strings.TrimPrefix(r.Topic, prefix), Partition: r.Partition, Offset: r.Offset, Value: json.RawMessage("null")}
+// poll writes what comes next. When nothing comes for a while it looks whether
+// anything can still come.
+func (t *tail) poll(ctx context.Context) error {
+	short, cancel := context.WithTimeout(ctx, probeAfter)
+	defer cancel()
+	fetches := t.client.PollFetches(short)
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case short.Err() != nil && fetches.NumRecords() == 0:
+		if t.options.UntilEnd {
+			return t.probe(ctx)
+		}
+		return nil
+	}
+	for _, failed := range fetches.Errors() {
+		if !errors.Is(failed.Err, context.DeadlineExceeded) {
+			return fmt.Errorf("tail %s, partition %d: %w", failed.Topic, failed.Partition, failed.Err)
+		}
+	}
+	for records := fetches.RecordIter(); !records.Done(); {
+		if err := t.take(ctx, records.Next()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take writes a record, unless it lies behind the end.
+func (t *tail) take(ctx context.Context, r *kgo.Record) error {
+	place := topicPartition{r.Topic, r.Partition}
+	left := t.waiting[place]
+	if t.options.UntilEnd && (left == nil || r.Offset >= left.end) {
+		delete(t.waiting, place)
+		return nil
+	}
+	if left != nil {
+		left.next = r.Offset + 1
+		if left.next >= left.end {
+			delete(t.waiting, place)
+		}
+	}
+	if r.Attrs.IsControl() {
+		return nil
+	}
+	return t.write(ctx, r)
+}
+
+// probe finds the partitions of which nothing more will come. What stands last
+// before an end may be aborted records whose marker lies behind it, since a
+// transaction that began between them is open still, or a gap that compaction
+// left. The client passes over either without a word, so such a partition is
+// read by hand: bytes that hold no record to deliver lead to the end.
+func (t *tail) probe(ctx context.Context) error {
+	topics, err := kadm.NewClient(t.client).ListTopics(ctx, slices.Collect(maps.Keys(t.topics()))...)
+	if err != nil {
+		return fmt.Errorf("tail: find the leaders: %w", err)
+	}
+	for place, left := range t.waiting {
+		detail := topics[place.topic]
+		leader := detail.Partitions[place.partition].Leader
+		if leader < 0 || detail.Err != nil {
+			continue // for now nobody has it
+		}
+		for left.next < left.end {
+			next, some, err := t.look(ctx, detail, place.partition, leader, left.next)
+			if err != nil {
+				return fmt.Errorf("tail: look for the end of %s, partition %d: %w", place.topic, place.partition, err)
+			}
+			if some || next <= left.next {
+				break // the client will deliver it, or the leader moves
+			}
+			left.next = next
+		}
+		if left.next >= left.end {
+			delete(t.waiting, place)
+		}
+	}
+	return nil
+}
+
+// listed gives what could not be listed.
+func listed(offsets kadm.ListedOffsets) (failed error) {
+	offsets.Each(func(o kadm.ListedOffset) {
+		switch {
+		case o.Err == nil || failed != nil:
+		case errors.Is(o.Err, kerr.UnknownTopicOrPartition):
+			failed = fmt.Errorf("topic %s is missing: make it with `vouch topics create`, or see --prefix", o.Topic)
+		default:
+			failed = fmt.Errorf("topic %s, partition %d: %w", o.Topic, o.Partition, o.Err)
+		}
+	})
+	return failed
+}
+
+func (t *tail) topics() map[string]bool {
+	topics := map[string]bool{}
+	for place := range t.waiting {
+		topics[place.topic] = true
+	}
+	return topics
+}
+
+// look fetches a partition once and says whether it found a record that is to
+// be delivered, and where to go on if not.
+func (t *tail) look(ctx context.Context, topic kadm.TopicDetail, partition, leader int32, from int64) (next int64, some bool, err error) {
+	request := kmsg.NewPtrFetchRequest()
+	request.IsolationLevel = 1 // read committed
+	request.MaxBytes = probeBytes
+	ask := kmsg.NewFetchRequestTopic()
+	ask.Topic, ask.TopicID = topic.Topic, topic.ID
+	of := kmsg.NewFetchRequestTopicPartition()
+	of.Partition, of.FetchOffset, of.PartitionMaxBytes = partition, from, probeBytes
+	ask.Partitions = append(ask.Partitions, of)
+	request.Topics = append(request.Topics, ask)
+	answer, err := t.client.Broker(int(leader)).RetriableRequest(ctx, request)
+	if err != nil {
+		return from, false, err
+	}
+	response := answer.(*kmsg.FetchResponse)
+	if err := kerr.ErrorForCode(response.ErrorCode); err != nil {
+		return from, false, err
+	}
+	for i := range response.Topics {
+		for j := range response.Topics[i].Partitions {
+			found, reached := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
+				Offset: from, IsolationLevel: kgo.ReadCommitted(), Topic: topic.Topic, Partition: partition,
+			}, &response.Topics[i].Partitions[j], kgo.DefaultDecompressor(), nil)
+			if kerr.IsRetriable(found.Err) {
+				return from, false, nil
+			}
+			return reached, len(found.Records) > 0, found.Err
+		}
+	}
+	return from, false, nil
+}
+
+// write writes a record as a line.
+func (t *tail) write(ctx context.Context, r *kgo.Record) error {
+	line := tailed{Topic: strings.TrimPrefix(r.Topic, t.options.Prefix), Partition: r.Partition, Offset: r.Offset, Value: json.RawMessage("null")}
 	if r.Key != nil {
 		key := string(r.Key)
 		line.Key = &key
 	}
-	for _, topic := range Inputs {
-		if line.Topic == topic {
-			at := schemas.Instant(r.Timestamp.UnixMilli())
-			line.At = &at
-		}
+	if slices.Contains(Inputs, line.Topic) {
+		at := schemas.Instant(r.Timestamp.UnixMilli())
+		line.At = &at
 	}
 	for _, header := range r.Headers {
 		if header.Key == headerReason {
@@ -148,14 +291,17 @@ func tailOne(ctx context.Context, codec *avro.Codec, prefix string, r *kgo.Recor
 		}
 	}
 	if r.Value != nil {
-		record, err := codec.DecodeAny(ctx, r.Value)
-		if err != nil {
+		record, err := t.codec.DecodeAny(ctx, r.Value)
+		switch {
+		case errors.Is(err, avro.ErrRegistryUnavailable):
+			return fmt.Errorf("tail %s, partition %d, offset %d: %w", r.Topic, r.Partition, r.Offset, err)
+		case err != nil:
 			line.Value, line.Bytes = nil, r.Value
-		} else {
+		default:
 			line.Value = record
 		}
 	}
-	if err := facts.WriteJSON(to, line); err != nil {
+	if err := facts.WriteJSON(t.to, line); err != nil {
 		return fmt.Errorf("tail: write a line: %w", err)
 	}
 	return nil

@@ -1,35 +1,47 @@
 package topology
 
-import "github.com/vouch-engine/vouch/processors/certify"
+import (
+	"slices"
 
-// tally counts what one partition made of the records of the open transaction.
-// Its owner adds to it without a lock; it enters the metrics when the
-// transaction is committed, and is forgotten when it is not, so that what the
-// metrics say is what the log says: no record counts twice, whatever crashes.
+	"github.com/vouch-engine/vouch/processors/certify"
+)
+
+// tally counts what one partition made of the records that are not committed
+// yet. Its partition's goroutine adds to it without a lock; while that is quiet
+// it enters the metrics when its records are committed, or is forgotten when
+// they are not, since they will be read again.
 type tally struct {
-	counts  map[counted]int
-	refused map[refused]int
-	sent    map[string]int
+	inputs [inputTopics]struct {
+		read    int
+		counts  [countKinds]int
+		refused [refusalKinds]int
+	} // by the places in Inputs, certify.Counts and certify.Refusals
+	sent map[string]int // by topic
 }
 
-type counted struct {
-	topic string
-	count certify.Count
-}
+// The sizes of a tally.
+const (
+	inputTopics  = 4
+	countKinds   = 4
+	refusalKinds = 10
+)
 
-type refused struct {
-	topic  string
-	reason certify.Refusal
-}
+func newTally() *tally { return &tally{sent: map[string]int{}} }
 
-func newTally() *tally {
-	return &tally{map[counted]int{}, map[refused]int{}, map[string]int{}}
-}
+func (t *tally) read(topic string) { t.inputs[slices.Index(Inputs, topic)].read++ }
 
-func (t *tally) count(topic string, count certify.Count) { t.counts[counted{topic, count}]++ }
+func (t *tally) count(topic string, count certify.Count) {
+	t.inputs[slices.Index(Inputs, topic)].counts[slices.Index(certify.Counts, count)]++
+}
 
 func (t *tally) quarantined(topic string, reason certify.Refusal) {
-	t.refused[refused{topic, reason}]++
+	t.inputs[slices.Index(Inputs, topic)].refused[slices.Index(certify.Refusals, reason)]++
 }
 
 func (t *tally) emitted(topic string) { t.sent[topic]++ }
+
+// forget makes it empty.
+func (t *tally) forget() {
+	clear(t.inputs[:])
+	clear(t.sent)
+}

@@ -51,16 +51,16 @@ const (
 	// quarantineBytesMax leaves room for an input at its limit with the headers
 	// that say why it lies there.
 	quarantineBytesMax = 2 * valueBytesMax
-	// replicasWanted is the replication of new topics, where the cluster has
+	// ReplicasWanted is the replication of new topics, where the cluster has
 	// that many brokers.
-	replicasWanted = 3
+	ReplicasWanted = 3
 	// inSyncMin is the least min.insync.replicas of a replicated topic: with 1,
 	// what one broker acknowledged may be lost with it.
 	inSyncMin = 2
 	// tickAheadMillisMax makes a broker refuse a tick of a clock that is ahead.
 	tickAheadMillisMax = 300_000
-	// partitionsDefault is the partition count of new topics.
-	partitionsDefault = 12
+	// PartitionsDefault is the partition count of new topics.
+	PartitionsDefault = 12
 )
 
 // topicSpec is what a topic needs so that nothing is lost and nothing is out
@@ -108,6 +108,11 @@ func topicSpecs() []topicSpec {
 	return specs
 }
 
+// certifierSpecs are the topics that the certifier reads or writes.
+func certifierSpecs() []topicSpec {
+	return slices.DeleteFunc(topicSpecs(), func(spec topicSpec) bool { return !spec.certifier })
+}
+
 // CreateTopics makes the topics that are missing and leaves the others as they
 // are. Replication 0 is 3, or as many as the cluster has brokers; it returns
 // what it took. It fails, with one sentence a topic, if after it the topics are
@@ -119,7 +124,7 @@ func CreateTopics(ctx context.Context, client *kgo.Client, prefix string, partit
 		if err != nil {
 			return nil, 0, fmt.Errorf("topics: count the brokers: %w", err)
 		}
-		replication = min(replicasWanted, len(brokers))
+		replication = min(ReplicasWanted, len(brokers))
 	}
 	for _, spec := range topicSpecs() {
 		settings := map[string]*string{}
@@ -170,6 +175,10 @@ func checkTopics(ctx context.Context, client *kgo.Client, prefix string, specs [
 	inputBytes := 0
 	for _, spec := range specs {
 		topic, config := topics[prefix+spec.name], settingsOf(configs, prefix+spec.name)
+		if topic.Err != nil && !errors.Is(topic.Err, kerr.UnknownTopicOrPartition) {
+			mistakes = append(mistakes, fmt.Errorf("topic %s cannot be looked at: %w", prefix+spec.name, topic.Err))
+			continue
+		}
 		if topic.Err != nil || len(topic.Partitions) == 0 {
 			mistakes = append(mistakes, fmt.Errorf("topic %s is missing: make it with `vouch topics create`", prefix+spec.name))
 			continue

@@ -10,7 +10,6 @@ import (
 )
 
 func catalogueCommand() *cobra.Command {
-	command := &cobra.Command{Use: "catalogue", Short: "Show, check or hash a catalogue"}
 	on := func(use, short string, do func(*cobra.Command, *catalogue.Catalogue)) *cobra.Command {
 		return &cobra.Command{
 			Use: use + " [FILE]", Short: short + "; without a file, the shipped one",
@@ -28,7 +27,7 @@ func catalogueCommand() *cobra.Command {
 			},
 		}
 	}
-	command.AddCommand(
+	return family("catalogue", "Show, check or hash a catalogue",
 		on("show", "Show the whole catalogue with every default filled in", func(command *cobra.Command, c *catalogue.Catalogue) {
 			fmt.Fprintf(command.OutOrStdout(), "%s\n", c.Show())
 		}),
@@ -39,7 +38,6 @@ func catalogueCommand() *cobra.Command {
 			fmt.Fprintln(command.OutOrStdout(), c.Hash())
 		}),
 	)
-	return command
 }
 
 // openCatalogue loads a catalogue; without a file it is the shipped one.

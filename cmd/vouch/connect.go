@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -108,8 +110,11 @@ func (c *connection) login() (sasl.Mechanism, error) {
 	return nil, misused("--sasl %s: must be plain, scram-sha-256 or scram-sha-512", c.sasl)
 }
 
-// client connects, with more options of the caller's.
-func (c *connection) client(more ...kgo.Opt) (*kgo.Client, error) {
+// answerTimeout is how long the first answer of a broker is waited for.
+const answerTimeout = 15 * time.Second
+
+// client connects, with more options of the caller's, and waits for an answer.
+func (c *connection) client(ctx context.Context, more ...kgo.Opt) (*kgo.Client, error) {
 	options, err := c.options()
 	if err != nil {
 		return nil, err
@@ -118,7 +123,21 @@ func (c *connection) client(more ...kgo.Opt) (*kgo.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to Kafka at %s: %w", strings.Join(c.brokers, ","), err)
 	}
+	short, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	if err := client.Ping(short); err != nil {
+		client.Close()
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("connect to Kafka at %s: no broker answers: %w; see --brokers and the flags of TLS and SASL", strings.Join(c.brokers, ","), err)
+	}
 	return client, nil
+}
+
+// connector is client for whoever chooses the client's options.
+func (c *connection) connector(ctx context.Context) func(...kgo.Opt) (*kgo.Client, error) {
+	return func(more ...kgo.Opt) (*kgo.Client, error) { return c.client(ctx, more...) }
 }
 
 // openRegistry is the registry, nil if none is named.

@@ -73,3 +73,15 @@ func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
 		return nil
 	}
 }
+
+// family is a command whose work is done by those below it.
+func family(name, short string, members ...*cobra.Command) *cobra.Command {
+	command := &cobra.Command{
+		Use: name, Short: short, Args: arguments(cobra.NoArgs),
+		RunE: func(command *cobra.Command, _ []string) error {
+			return misused("say what to do; see `%s --help`", command.CommandPath())
+		},
+	}
+	command.AddCommand(members...)
+	return command
+}

@@ -31,6 +31,8 @@ the file. Results go to standard output, everything else to standard error.
 Exit status: 0 done, 1 failed, 2 wrong usage.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args:          arguments(cobra.NoArgs),
+		RunE:          func(command *cobra.Command, _ []string) error { return command.Help() },
 		PersistentPreRunE: func(command *cobra.Command, _ []string) error {
 			return settle(command)
 		},
@@ -40,7 +42,13 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 		return usageError{fmt.Errorf("%w; see `%s --help`", err, command.CommandPath())}
 	})
 	command.AddCommand(
+		runCommand(),
 		decideCommand(),
+		topicsCommand(),
+		produceCommand(),
+		tailCommand(),
+		statusCommand(),
+		schemasCommand(),
 		catalogueCommand(),
 	)
 	return command

@@ -24,6 +24,9 @@ const (
 // Any other answer, a proxy's 404 too, is none.
 const codeNoSuchSchema = 40403
 
+// codeNoSuchSubject is the same for a subject.
+const codeNoSuchSubject = 40401
+
 // Registry is a schema registry behind a cache. A schema never changes, so
 // that each is asked for once; many who ask for one at once ask together.
 type Registry struct {
@@ -130,6 +133,9 @@ func (r *Registry) id(ctx context.Context, topic string, schema *Schema) (uint32
 		var said *sr.ResponseError
 		switch {
 		case err == nil:
+			r.mu.Lock()
+			r.down = answer{}
+			r.mu.Unlock()
 			return uint32(found.ID), nil
 		case errors.As(err, &said) && said.StatusCode == http.StatusNotFound && said.ErrorCode != 0:
 			return 0, fmt.Errorf("the registry %s has no schema of %s under the subject %s: register it with `vouch schemas register`", r.url, schema.Name, Subject(topic))
@@ -160,9 +166,14 @@ func (r *Registry) Register(ctx context.Context, topic, record string) (id int, 
 	return registered.ID, nil
 }
 
-// Versions gives the texts of all versions of a topic's subject, oldest first.
+// Versions gives the texts of all versions of a topic's subject, oldest first;
+// none for a subject that the registry does not have.
 func (r *Registry) Versions(ctx context.Context, topic string) (texts []string, err error) {
 	versions, err := r.client.Schemas(ctx, Subject(topic))
+	var said *sr.ResponseError
+	if errors.As(err, &said) && said.ErrorCode == codeNoSuchSubject {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("avro: list the versions of %s at %s: %w", Subject(topic), r.url, withoutBody(err))
 	}

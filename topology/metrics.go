@@ -1,0 +1,245 @@
+package topology
+
+import (
+	"runtime/debug"
+	"strconv"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/vouch-engine/vouch/processors/certify"
+	"github.com/vouch-engine/vouch/schemas"
+	"github.com/vouch-engine/vouch/schemas/avro"
+	"github.com/vouch-engine/vouch/topology/kafka"
+	"github.com/vouch-engine/vouch/topology/store"
+)
+
+// The names of all metrics. Their labels are topics, partitions, reasons and
+// versions: never an id, a phone or a payee. Topics stand without prefix.
+const (
+	metricRead        = "vouch_records_read_total"
+	metricInputs      = "vouch_inputs_total"
+	metricQuarantined = "vouch_quarantined_total"
+	metricEmitted     = "vouch_emitted_total"
+
+	metricTransactions       = "vouch_transactions_total"
+	metricTransactionSeconds = "vouch_transaction_seconds"
+	metricFlushSeconds       = "vouch_transaction_flush_seconds"
+	metricResets             = "vouch_resets_total"
+
+	metricRestored  = "vouch_restore_position"
+	metricRestoring = "vouch_restore_end"
+	metricRunning   = "vouch_partitions_running"
+	metricAssigned  = "vouch_partitions_assigned"
+	metricLag       = "vouch_lag_records"
+	metricLastTick  = "vouch_last_tick_timestamp_seconds"
+
+	metricRegistryUp = "vouch_registry_up"
+	metricBuild      = "vouch_build_info"
+
+	metricStoreDisk    = "vouch_store_disk_bytes"
+	metricStorePending = "vouch_store_pending_bytes"
+	metricStoreHits    = "vouch_store_cache_hits_total"
+	metricStoreMisses  = "vouch_store_cache_misses_total"
+)
+
+// secondsBuckets reach from a transaction of one record on a quick broker to
+// one that times out.
+var secondsBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+
+// Metrics count what an engine does. What is counted of records is counted when
+// their transaction is committed: after a crash or a reset nothing is counted
+// twice and nothing is missing, so that the inputs under each count and those
+// in quarantine always add up to the records read.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	read                *prometheus.CounterVec
+	inputs, quarantined *prometheus.CounterVec
+	emitted             *prometheus.CounterVec
+
+	transactions prometheus.Counter
+	took, flush  prometheus.Histogram
+	resets       *prometheus.CounterVec
+
+	restored, restoring *prometheus.GaugeVec
+	running, assigned   prometheus.Gauge
+	lag, lastTick       *prometheus.GaugeVec
+
+	mu     sync.Mutex
+	totals Totals
+}
+
+// NewMetrics makes metrics that stand at zero, in a registry of their own.
+func NewMetrics() *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		totals:   Totals{Counts: map[certify.Count]int{}, Quarantined: map[certify.Refusal]int{}},
+	}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+		m.registry.MustRegister(v)
+		return v
+	}
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+		m.registry.MustRegister(v)
+		return v
+	}
+	histogram := func(name, help string) prometheus.Histogram {
+		h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: secondsBuckets})
+		m.registry.MustRegister(h)
+		return h
+	}
+	m.read = counter(metricRead, "Input records of committed transactions.", "topic")
+	m.inputs = counter(metricInputs, "Inputs decided, by what became of them.", "topic", "count")
+	m.quarantined = counter(metricQuarantined, "Inputs put in quarantine, by reason.", "topic", "reason")
+	m.emitted = counter(metricEmitted, "Records written, by topic.", "topic")
+	m.transactions = counter(metricTransactions, "Transactions committed.").WithLabelValues()
+	m.took = histogram(metricTransactionSeconds, "From the first record of a transaction until its rows are sealed.")
+	m.flush = histogram(metricFlushSeconds, "Of a transaction, waiting until records and offsets are acknowledged.")
+	m.resets = counter(metricResets, "Generations that ended without their last transaction confirmed, by reason.", "reason")
+	m.restored = gauge(metricRestored, "Changelog offset up to which a partition's table is restored.", "partition")
+	m.restoring = gauge(metricRestoring, "Changelog offset up to which it must be restored.", "partition")
+	m.running = gauge(metricRunning, "Partitions that take records.").WithLabelValues()
+	m.assigned = gauge(metricAssigned, "Partitions that this process was given.").WithLabelValues()
+	m.lag = gauge(metricLag, "Records between the next one to be processed and the last stable offset.", "topic", "partition")
+	m.lastTick = gauge(metricLastTick, "The last tick applied, in Unix time: time() minus this is its age.", "partition")
+	m.begin()
+	return m
+}
+
+// begin shows every series that can be known beforehand at zero, since a
+// counter that appears with its first event has no rate at it, and tells what
+// runs here.
+func (m *Metrics) begin() {
+	for _, topic := range Inputs {
+		for _, count := range certify.Counts {
+			if (count == certify.OldTick) == (topic == Clock) || count == certify.Applied {
+				m.inputs.WithLabelValues(topic, string(count))
+			}
+		}
+		for _, reason := range certify.Refusals {
+			m.quarantined.WithLabelValues(topic, string(reason))
+		}
+		m.read.WithLabelValues(topic)
+	}
+	version, revision := "unknown", "unknown"
+	if build, ok := debug.ReadBuildInfo(); ok {
+		version = build.Main.Version
+		for _, setting := range build.Settings {
+			if setting.Key == "vcs.revision" {
+				revision = setting.Value
+			}
+		}
+	}
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: metricBuild, Help: "What runs here.",
+		ConstLabels: prometheus.Labels{"version": version, "revision": revision},
+	})
+	info.Set(1)
+	m.registry.MustRegister(info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+}
+
+// Totals say what became of every record of the committed transactions.
+func (m *Metrics) Totals() Totals {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	totals := Totals{m.totals.Read, map[certify.Count]int{}, map[certify.Refusal]int{}}
+	for count, n := range m.totals.Counts {
+		totals.Counts[count] = n
+	}
+	for reason, n := range m.totals.Quarantined {
+		totals.Quarantined[reason] = n
+	}
+	return totals
+}
+
+// committed takes in what a partition counted, and empties the tally.
+func (m *Metrics) committed(t *tally) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i, topic := range Inputs {
+		input := &t.inputs[i]
+		if input.read == 0 {
+			continue
+		}
+		m.totals.Read += input.read
+		m.read.WithLabelValues(topic).Add(float64(input.read))
+		for j, count := range certify.Counts {
+			if n := input.counts[j]; n > 0 {
+				m.totals.Counts[count] += n
+				m.inputs.WithLabelValues(topic, string(count)).Add(float64(n))
+			}
+		}
+		for j, reason := range certify.Refusals {
+			if n := input.refused[j]; n > 0 {
+				m.totals.Quarantined[reason] += n
+				m.quarantined.WithLabelValues(topic, string(reason)).Add(float64(n))
+			}
+		}
+	}
+	for topic, n := range t.sent {
+		m.emitted.WithLabelValues(topic).Add(float64(n))
+	}
+	t.forget()
+}
+
+// transaction takes in the timings of a committed transaction.
+func (m *Metrics) transaction(t kafka.Transaction) {
+	m.transactions.Inc()
+	m.took.Observe(t.Took.Seconds())
+	m.flush.Observe(t.Flush.Seconds())
+}
+
+func (m *Metrics) reset(reason string) { m.resets.WithLabelValues(reason).Inc() }
+
+// watch shows what the store and the registry say of themselves when asked.
+func (m *Metrics) watch(stats func() store.Stats, registry *avro.Registry) {
+	gauge := func(name, help string, value func() float64) {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+	}
+	counter := func(name, help string, value func() float64) {
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value))
+	}
+	gauge(metricStoreDisk, "Bytes of the files of the local state.", func() float64 { return float64(stats().DiskBytes) })
+	gauge(metricStorePending, "Bytes of committed rows that are not in its files yet.", func() float64 { return float64(stats().PendingBytes) })
+	counter(metricStoreHits, "Blocks of its files found in its cache.", func() float64 { return float64(stats().CacheHits) })
+	counter(metricStoreMisses, "Blocks of its files read from the disk.", func() float64 { return float64(stats().CacheMisses) })
+	if registry != nil {
+		gauge(metricRegistryUp, "1 if the schema registry answered last.", func() float64 {
+			if registry.Down() != nil {
+				return 0
+			}
+			return 1
+		})
+	}
+}
+
+func (m *Metrics) restore(partition int32, position, end int64) {
+	m.restored.WithLabelValues(decimal(partition)).Set(float64(position))
+	m.restoring.WithLabelValues(decimal(partition)).Set(float64(end))
+}
+
+func (m *Metrics) position(topic string, partition int32, p kafka.Progress) {
+	m.lag.WithLabelValues(topic, decimal(partition)).Set(float64(max(0, p.End-p.Next)))
+}
+
+// tick takes down the last tick that a partition applied.
+func (m *Metrics) tick(partition int32, at schemas.Instant) {
+	if at != certify.NoTick {
+		m.lastTick.WithLabelValues(decimal(partition)).Set(float64(at) / 1000)
+	}
+}
+
+// gone forgets a partition that this process no longer has, so that nobody
+// takes its last lag for the present one.
+func (m *Metrics) gone(partition int32) {
+	of := prometheus.Labels{"partition": decimal(partition)}
+	for _, gauge := range []*prometheus.GaugeVec{m.lag, m.lastTick, m.restored, m.restoring} {
+		gauge.DeletePartialMatch(of)
+	}
+}
+
+func decimal(partition int32) string { return strconv.Itoa(int(partition)) }

@@ -1,0 +1,114 @@
+package topology
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// GroupStatus is how far one group of the engine has come.
+type GroupStatus struct {
+	Name    string // with prefix
+	State   string // as the broker has it: Stable, Empty (no member), Dead (never seen)…
+	Members int
+	Topics  []TopicStatus
+	// LastTick is the last tick that stands on every partition of the clock;
+	// zero before there is one.
+	LastTick time.Time
+}
+
+// TopicStatus is how far a group has come in one of its inputs.
+type TopicStatus struct {
+	Name string // with prefix
+	// Lag counts the records between what the group has committed and the last
+	// stable offset, over all partitions. Transaction markers count too until
+	// the group has passed them.
+	Lag int64
+}
+
+// CaughtUp tells whether the group has processed all that was committed to its
+// inputs.
+func (g *GroupStatus) CaughtUp() bool {
+	for _, topic := range g.Topics {
+		if topic.Lag > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// ReadStatus asks the brokers how far every group has come.
+func ReadStatus(ctx context.Context, client *kgo.Client, prefix string) ([]GroupStatus, error) {
+	admin := kadm.NewClient(client)
+	var inputs []string
+	for _, topic := range Inputs {
+		inputs = append(inputs, prefix+topic)
+	}
+	name := prefix + CertifierGroup
+	described, err := admin.DescribeGroups(ctx, name)
+	if err = cmp.Or(err, unlessNew(described[name].Err)); err != nil {
+		return nil, fmt.Errorf("status: ask for the members of group %s: %w", name, err)
+	}
+	committed, err := admin.FetchOffsets(ctx, name)
+	if err = cmp.Or(unlessNew(err), committed.Error()); err != nil {
+		return nil, fmt.Errorf("status: ask for the offsets of group %s: %w", name, err)
+	}
+	starts, err := admin.ListStartOffsets(ctx, inputs...)
+	if err = cmp.Or(err, listed(starts)); err != nil {
+		return nil, fmt.Errorf("status: list the starts of the topics: %w", err)
+	}
+	ends, err := admin.ListCommittedOffsets(ctx, inputs...)
+	if err = cmp.Or(err, listed(ends)); err != nil {
+		return nil, fmt.Errorf("status: list the ends of the topics: %w", err)
+	}
+	group := GroupStatus{Name: name, State: cmp.Or(described[name].State, "Dead"), Members: len(described[name].Members)}
+	for _, topic := range inputs {
+		lag := int64(0)
+		for partition, end := range ends[topic] {
+			next := starts[topic][partition].Offset
+			if offset, found := committed.Lookup(topic, partition); found {
+				next = max(next, offset.At)
+			}
+			lag += max(0, end.Offset-next)
+		}
+		group.Topics = append(group.Topics, TopicStatus{topic, lag})
+	}
+	if group.LastTick, err = lastTick(ctx, admin, prefix+Clock); err != nil {
+		return nil, err
+	}
+	return []GroupStatus{group}, nil
+}
+
+// unlessNew passes over what a broker says of a group that it has never seen.
+func unlessNew(err error) error {
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return nil
+	}
+	return err
+}
+
+// lastTick is the earliest of the partitions' last ticks, by their Kafka
+// timestamps, which are their own.
+func lastTick(ctx context.Context, admin *kadm.Client, topic string) (last time.Time, err error) {
+	ticks, err := admin.ListMaxTimestampOffsets(ctx, topic)
+	if err = cmp.Or(err, listed(ticks)); err != nil {
+		return last, fmt.Errorf("status: find the last tick: %w", err)
+	}
+	first := true
+	ticks.Each(func(tick kadm.ListedOffset) {
+		var at time.Time
+		if tick.Offset >= 0 && tick.Timestamp >= 0 {
+			at = time.UnixMilli(tick.Timestamp)
+		}
+		if first || at.Before(last) {
+			last, first = at, false
+		}
+	})
+	return last, nil
+}
