@@ -41,9 +41,7 @@ func (r *Rules) announceable(row *Citizen, v *view, in input) (set uint32) {
 		if !n.proof.found {
 			continue
 		}
-		b := &r.catalogue.Benefits[n.benefit]
-		until := b.Until(base(&row.entries[n.entry], b), n.proof.on)
-		if until > told(row, n) && !r.reached(in.clock, r.catalogue.LapseOn(n.benefit, n.dueOn)) {
+		if n.until > told(row, n) && !r.reached(in.clock, r.catalogue.LapseOn(n.benefit, n.dueOn)) {
 			set |= 1 << i
 		}
 	}
@@ -82,10 +80,10 @@ func (r *Rules) complete(row *Citizen, before, after *view, together uint32, in 
 		n := &after.enrolments[i]
 		b := &r.catalogue.Benefits[n.benefit]
 		if c.Benefits == nil {
-			kind, _ := r.catalogue.KindIndex(n.proof.kind)
+			kind, _ := r.catalogue.KindIndex(n.proof.kind) // it counts, so the catalogue has it
 			c = schemas.CertificationCompleted{
 				CitizenID: in.citizen, CertifiedAt: n.proof.occurredAt, DecidedAt: in.at,
-				Channel: r.catalogue.Kinds[kind].Channel, EvidenceID: n.proof.id, Kind: n.proof.kind, Source: n.proof.source,
+				Channel: r.catalogue.Kinds[kind].Channel, EvidenceID: n.proof.id.text(), Kind: n.proof.kind, Source: n.proof.source,
 				Benefits: make([]schemas.CertifiedBenefit, 0, len(after.enrolments)),
 				Region:   after.region, Phone: after.phone, Catalogue: r.catalogue.Hash(),
 			}

@@ -13,11 +13,49 @@ type Rules struct {
 
 	before, after view
 	keep          []bool
+	newer         []uint8 // by kind: how many of its records were passed
+
+	assuredA catalogue.KindSet // the strong kinds of assurance A, which are like a scope
 }
 
 // New gives the steps under a catalogue.
 func New(c *catalogue.Catalogue) *Rules {
-	return &Rules{catalogue: c, zone: c.Zone}
+	r := &Rules{catalogue: c, zone: c.Zone, newer: make([]uint8, len(c.Kinds))}
+	for kind := range c.Kinds {
+		if c.Kinds[kind].Strength == catalogue.Strong && c.Kinds[kind].Assurance == 'A' {
+			r.assuredA.Add(kind)
+		}
+	}
+	return r
+}
+
+// look looks up, once for a row that was just read, what the catalogue and the
+// zone say of the codes and the instants in it.
+func (r *Rules) look(row *Citizen) {
+	if row.under == r {
+		return
+	}
+	row.under = r
+	for i := range row.entries {
+		place, known := r.catalogue.BenefitIndex(row.entries[i].Benefit)
+		if !known {
+			place = gone
+		}
+		row.entries[i].place = place
+	}
+	for i := range row.evidence {
+		r.lookEvidence(&row.evidence[i])
+	}
+}
+
+func (r *Rules) lookEvidence(e *evidence) {
+	place, known := r.catalogue.KindIndex(e.kind)
+	e.place, e.of = gone, nil
+	if known {
+		e.place, e.of = place, &r.catalogue.Kinds[place]
+	}
+	e.on = r.zone.Date(e.occurredAt)
+	e.month = e.on.Month()
 }
 
 // Count says what became of an input that was not refused.
@@ -58,6 +96,7 @@ type input struct {
 // the citizen is changed in place; at is the record's Kafka timestamp, clock
 // the certifier's or NoTick.
 func (r *Rules) OnEvidence(row *Citizen, e *schemas.Evidence, at, clock schemas.Instant) Decision {
+	r.look(row)
 	r.derive(row, &r.before)
 	count, changed := r.takeDown(row, e)
 	d := r.decide(row, changed, input{e.CitizenID, at, clock, e.EvidenceID, e.Source})
@@ -68,9 +107,10 @@ func (r *Rules) OnEvidence(row *Citizen, e *schemas.Evidence, at, clock schemas.
 // OnRoster takes down a roster entry that was not refused, as OnEvidence does
 // an evidence record.
 func (r *Rules) OnRoster(row *Citizen, e *schemas.RosterEntry, at, clock schemas.Instant) Decision {
+	r.look(row)
 	r.derive(row, &r.before)
 	payeeBefore := row.payee(e.Benefit)
-	changed := row.enrol(e)
+	changed := r.enrol(row, e)
 	d := r.decide(row, changed, input{e.CitizenID, at, clock, "", ""})
 	d.Claims = claims(e, payeeBefore, row.payee(e.Benefit))
 	d.Count = Superseded

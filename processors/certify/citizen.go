@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/vouch-engine/vouch/schemas"
+	"github.com/vouch-engine/vouch/schemas/catalogue"
 )
 
 // The bounds of what is held of one citizen; SPEC section 3, "What is held".
@@ -34,6 +35,8 @@ type Citizen struct {
 	entries  []entry    // sorted by benefit code
 	evidence []evidence // newest first: see compareNewest
 	paid     []period   // sorted by benefit code, then newest period first
+
+	under *Rules // who has looked up the codes: see Rules.look
 }
 
 // entry is the version that holds of one benefit's roster entry, with what was
@@ -45,16 +48,33 @@ type entry struct {
 	announcedOn    schemas.Date // date of the proof that was announced last, where provenOn
 	provenOn       bool         // false after a revocation that left no proof
 	announcedUntil schemas.Date
+
+	place int // of the benefit in the catalogue, looked up; gone where it has none
 }
 
 // evidence is the version that holds of one evidence record.
 type evidence struct {
-	source, id, kind string
-	occurredAt       schemas.Instant
-	recordedAt       schemas.Instant
-	retracted        bool
-	corrected        bool // replaced a held version of another instant or kind, or a corrected one
+	source, kind string
+	id           packed
+	occurredAt   schemas.Instant
+	recordedAt   schemas.Instant
+	retracted    bool
+	corrected    bool // replaced a held version of another instant or kind, or a corrected one
+
+	// Looked up, since every rule asks for them.
+	of    *catalogue.Kind // nil where the kind is gone from the catalogue
+	place int             // of the kind in the catalogue
+	on    schemas.Date    // the civil date of occurredAt
+	month int32           // its month, as of schemas.Date.Month
 }
+
+// gone is the place of a code that the catalogue does not have any more. What
+// has it is held and counts for nothing.
+const gone = -1
+
+// counts tells whether a record is of a kind that the catalogue has, and not
+// retracted.
+func (e *evidence) counts() bool { return e.of != nil && !e.retracted }
 
 // period is what was paid of a benefit for one month.
 type period struct {
@@ -64,18 +84,17 @@ type period struct {
 }
 
 type payout struct {
-	id        string
+	id        packed
 	amountFen int64
 }
 
 // compareNewest orders evidence newest first; at the same instant the smaller
 // source, then the smaller id, comes first.
 func compareNewest(a, b *evidence) int {
-	return cmp.Or(
-		cmp.Compare(b.occurredAt, a.occurredAt),
-		strings.Compare(a.source, b.source),
-		strings.Compare(a.id, b.id),
-	)
+	if order := cmp.Compare(b.occurredAt, a.occurredAt); order != 0 {
+		return order
+	}
+	return cmp.Or(strings.Compare(a.source, b.source), strings.Compare(a.id.text(), b.id.text()))
 }
 
 // compareVersion orders the versions of one evidence record: the greater holds.
@@ -89,10 +108,13 @@ func compareVersion(a, b *evidence) int {
 }
 
 // compareEntry orders the versions of a roster entry: the greater holds. It
-// leaves out the benefit, which is the entry's identity.
+// leaves out the benefit, which is the entry's identity. An empty phone or
+// payee is none.
 func compareEntry(a, b *schemas.RosterEntry) int {
+	if order := cmp.Compare(a.RecordedAt, b.RecordedAt); order != 0 {
+		return order // as a rule; what follows is for ties
+	}
 	return cmp.Or(
-		cmp.Compare(a.RecordedAt, b.RecordedAt),
 		compareBool(a.Op == schemas.Withdraw, b.Op == schemas.Withdraw),
 		strings.Compare(a.EntryID, b.EntryID),
 		cmp.Compare(a.EffectiveOn, b.EffectiveOn),

@@ -1,6 +1,7 @@
 package certify
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -11,11 +12,13 @@ import (
 // takeDown holds an evidence record if no equal or greater version is held and
 // the bounds allow it. It reports whether the row has changed.
 func (r *Rules) takeDown(row *Citizen, e *schemas.Evidence) (Count, bool) {
-	kind, _ := r.catalogue.KindIndex(e.Kind)
-	version := evidence{
-		source: r.catalogue.Kinds[kind].Source, id: e.EvidenceID, kind: r.catalogue.Kinds[kind].Code,
+	place, _ := r.catalogue.KindIndex(e.Kind)
+	kind := &r.catalogue.Kinds[place]
+	version := evidence{ // of the record's own texts nothing is kept: it may lie in a buffer that is used again
+		source: kind.Source, id: pack(e.EvidenceID), kind: kind.Code,
 		occurredAt: e.OccurredAt, recordedAt: e.RecordedAt, retracted: e.Op == schemas.Retract,
 	}
+	r.lookEvidence(&version)
 	replaces := slices.IndexFunc(row.evidence, func(held evidence) bool {
 		return held.id == version.id && held.source == version.source
 	})
@@ -27,8 +30,7 @@ func (r *Rules) takeDown(row *Citizen, e *schemas.Evidence) (Count, bool) {
 		version.corrected = held.corrected || held.occurredAt != version.occurredAt || held.kind != version.kind
 		row.evidence = slices.Delete(row.evidence, replaces, replaces+1)
 	}
-	version.id = strings.Clone(version.id) // the record may lie in a buffer that is used again
-	at, _ := slices.BinarySearchFunc(row.evidence, version, func(a, b evidence) int { return compareNewest(&a, &b) })
+	at, _ := slices.BinarySearchFunc(row.evidence, &version, func(a evidence, b *evidence) int { return compareNewest(&a, b) })
 	row.evidence = slices.Insert(row.evidence, at, version)
 	if held := r.trim(row, at); !held {
 		return NotHeld, replaces >= 0
@@ -42,12 +44,15 @@ func (r *Rules) trim(row *Citizen, of int) (stays bool) {
 	r.keep = slices.Grow(r.keep[:0], len(row.evidence))[:len(row.evidence)]
 	clear(r.keep)
 	for scope := range r.catalogue.Scopes {
-		r.keepStrong(row, func(kind int) bool { return r.catalogue.Scopes[scope].Has(kind) })
+		r.keepStrong(row, &r.catalogue.Scopes[scope])
 	}
-	r.keepStrong(row, func(kind int) bool { return r.catalogue.Kinds[kind].Assurance == 'A' })
+	r.keepStrong(row, &r.assuredA)
 	r.keepWeakAndAdverse(row)
 	r.keepAmendments(row)
 	stays = r.keep[of]
+	if !slices.Contains(r.keep, false) {
+		return stays
+	}
 	kept := row.evidence[:0]
 	for i := range row.evidence {
 		if r.keep[i] {
@@ -61,26 +66,24 @@ func (r *Rules) trim(row *Citizen, of int) (stays bool) {
 
 // keepStrong keeps the newest strong records among some kinds, and the newest
 // of each of the newest months that have one.
-func (r *Rules) keepStrong(row *Citizen, among func(kind int) bool) {
-	kept := 0
+func (r *Rules) keepStrong(row *Citizen, among *catalogue.KindSet) {
+	records, seen := 0, 0
 	var months [monthsHeld]int32
-	seen := 0
 	for i := range row.evidence {
 		e := &row.evidence[i]
-		kind, known := r.catalogue.KindIndex(e.kind)
-		if !known || e.retracted || r.catalogue.Kinds[kind].Strength != catalogue.Strong || !among(kind) {
+		if !e.counts() || !among.Has(e.place) {
 			continue
 		}
-		if kept < strongHeld {
-			kept++
+		if records < strongHeld {
+			records++
 			r.keep[i] = true
 		}
-		if month := r.zone.Date(e.occurredAt).Month(); seen < monthsHeld && !slices.Contains(months[:seen], month) {
-			months[seen] = month
+		if seen < monthsHeld && !slices.Contains(months[:seen], e.month) {
+			months[seen] = e.month
 			seen++
 			r.keep[i] = true
 		}
-		if kept == strongHeld && seen == monthsHeld {
+		if records == strongHeld && seen == monthsHeld {
 			return
 		}
 	}
@@ -90,29 +93,25 @@ func (r *Rules) keepStrong(row *Citizen, among func(kind int) bool) {
 // the newest ones of each adverse or lifting kind, and every record of a kind
 // that is gone from the catalogue: nobody can send more of those.
 func (r *Rules) keepWeakAndAdverse(row *Citizen) {
+	clear(r.newer)
 	weakKinds := 0
 	for i := range row.evidence {
 		e := &row.evidence[i]
-		index, known := r.catalogue.KindIndex(e.kind)
-		if !known {
+		if e.of == nil {
 			r.keep[i] = true
 			continue
 		}
-		if e.retracted {
+		if e.retracted || e.of.Strength == catalogue.Strong && !e.of.NamedInLiftedBy {
 			continue
 		}
-		newer := 0 // records of the same kind before this one
-		for j := range row.evidence[:i] {
-			if row.evidence[j].kind == e.kind && !row.evidence[j].retracted {
-				newer++
+		newer := r.newer[e.place]
+		r.newer[e.place] = newer + 1
+		if e.of.Strength == catalogue.Weak {
+			if newer == 0 && weakKinds < weakKindsHeld {
+				weakKinds++
+				r.keep[i] = true
 			}
-		}
-		kind := &r.catalogue.Kinds[index]
-		if kind.Strength == catalogue.Weak && newer == 0 && weakKinds < weakKindsHeld {
-			weakKinds++
-			r.keep[i] = true
-		}
-		if (kind.Strength == catalogue.Adverse || kind.NamedInLiftedBy) && newer < adverseHeld {
+		} else if newer < adverseHeld {
 			r.keep[i] = true
 		}
 	}
@@ -129,7 +128,7 @@ func (r *Rules) keepAmendments(row *Citizen) {
 	}
 	if len(amendments) > amendmentsHeld {
 		slices.SortStableFunc(amendments, func(a, b int) int {
-			return int(max(-1, min(1, row.evidence[b].recordedAt-row.evidence[a].recordedAt)))
+			return cmp.Compare(row.evidence[b].recordedAt, row.evidence[a].recordedAt)
 		})
 		amendments = amendments[:amendmentsHeld]
 	}
@@ -140,16 +139,23 @@ func (r *Rules) keepAmendments(row *Citizen) {
 
 // enrol holds a roster entry if it is greater than the version held. What was
 // announced of the enrolment is forgotten when it is withdrawn.
-func (row *Citizen) enrol(e *schemas.RosterEntry) (changed bool) {
+func (r *Rules) enrol(row *Citizen, e *schemas.RosterEntry) (changed bool) {
 	at, found := slices.BinarySearchFunc(row.entries, e.Benefit, func(a entry, code string) int { return strings.Compare(a.Benefit, code) })
 	if !found {
-		row.entries = slices.Insert(row.entries, at, entry{})
+		place, _ := r.catalogue.BenefitIndex(e.Benefit)
+		row.entries = slices.Insert(row.entries, at, entry{place: place})
 	} else if compareEntry(e, &row.entries[at].RosterEntry) <= 0 {
 		return false
 	}
 	held := &row.entries[at]
 	held.RosterEntry = *e
 	held.CitizenID = ""
+	if text(e.Phone) == "" {
+		held.Phone = nil
+	}
+	if text(e.Payee) == "" {
+		held.Payee = nil
+	}
 	if e.Op == schemas.Withdraw {
 		held.announced, held.provenOn = false, false
 		held.announcedOn, held.announcedUntil = 0, 0
@@ -185,6 +191,7 @@ func claims(e *schemas.RosterEntry, before, now string) []schemas.PayeeClaim {
 // pay holds a payout if its id is not held and the bounds allow it.
 func (row *Citizen) pay(p *schemas.Payout) Count {
 	of, _ := month(p.Period)
+	id := pack(p.PayoutID)
 	at, newer := len(row.paid), 0
 	for i := range row.paid {
 		held := &row.paid[i]
@@ -194,7 +201,7 @@ func (row *Citizen) pay(p *schemas.Payout) Count {
 			}
 			continue
 		}
-		if slices.ContainsFunc(held.payouts, func(o payout) bool { return o.id == p.PayoutID }) {
+		if slices.ContainsFunc(held.payouts, func(o payout) bool { return o.id == id }) {
 			return Superseded
 		}
 		if held.month > of {
@@ -212,7 +219,7 @@ func (row *Citizen) pay(p *schemas.Payout) Count {
 	if len(row.paid[at].payouts) == payoutsHeld {
 		return NotHeld
 	}
-	row.paid[at].payouts = append(row.paid[at].payouts, payout{strings.Clone(p.PayoutID), p.AmountFen})
+	row.paid[at].payouts = append(row.paid[at].payouts, payout{id, p.AmountFen})
 	if oldest := at - newer + periodsHeld; oldest < len(row.paid) && row.paid[oldest].benefit == p.Benefit {
 		row.paid = slices.Delete(row.paid, oldest, oldest+1)
 	}

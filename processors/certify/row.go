@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/vouch-engine/vouch/schemas"
 )
@@ -15,19 +16,20 @@ import (
 //
 // Its bytes travel to the changelog at every change, and are read by every
 // later version of this program (testdata/rows.golden keeps old ones). Numbers
-// are varints as of encoding/binary, signed ones zigzag; a text is its length
-// and its bytes; a code is its place in the list of codes:
+// are varints as of encoding/binary, signed ones zigzag; a text is packed, see
+// packed; what stands in a row again and again, codes above all, is a word: its
+// place in the list of the row's words, in the order in which they come up:
 //
 //	row       = version: byte 1 · parts: byte, bit 0 citizen, bit 1 partition · [citizen] · [partition]
-//	citizen   = codes: count, texts · entries: count, entry… · evidence: count, evidence… · paid: count, period…
-//	entry     = benefit: code · flags: uvarint, see entryFlags · entry_id: text · recorded_at: signed ms
+//	citizen   = words: count, texts · entries: count, entry… · evidence: count, evidence… · paid: count, period…
+//	entry     = benefit: word · flags: uvarint, see entryFlags · entry_id: text · recorded_at: signed ms
 //	          · effective_on: signed days · then each that is flagged: due_on, last_certified_on: signed days
-//	          · region, phone, payee: text · amount_fen: signed · birth_on: signed days
+//	          · region, phone, payee: word · amount_fen: signed · birth_on: signed days
 //	          · attributes: count, sorted pairs of texts · announced_until, announced_on: signed days
-//	evidence  = flags: byte, see evidenceFlags · kind: code · source: code · id: text
-//	          · how much older than the one before it (the first: than 1970), signed ms
-//	          · recorded_at: signed ms after occurred_at
-//	period    = benefit: code · month: signed · payouts: count, (id: text · amount_fen: signed)…
+//	evidence  = flags: byte, see evidenceFlags · kind, source: word · id: text
+//	          · how much older than the one before it (the first: than 1970): signed
+//	          · recorded_at after occurred_at: signed; both in seconds if so flagged, else in ms
+//	period    = benefit: word · month: signed · payouts: count, (id: text · amount_fen: signed)…
 //	partition = clock: signed ms · catalogue version: signed · catalogue hash: text
 type Row struct {
 	Citizen   Citizen
@@ -69,6 +71,7 @@ const (
 const (
 	evidenceRetracted = 1 << iota
 	evidenceCorrected
+	evidenceInSeconds
 )
 
 // rowBytesTypical is room for the row of a citizen of 25.7 records a year.
@@ -98,74 +101,64 @@ func AppendRow(b []byte, row *Row) []byte {
 }
 
 func appendCitizen(b []byte, c *Citizen) []byte {
-	var room [48]string
-	codes := codeList(room[:0])
-	for i := range c.entries {
-		codes.add(c.entries[i].Benefit)
-	}
-	for i := range c.evidence {
-		codes.add(c.evidence[i].kind)
-		codes.add(c.evidence[i].source)
-	}
-	for i := range c.paid {
-		codes.add(c.paid[i].benefit)
-	}
-	b = binary.AppendUvarint(b, uint64(len(codes)))
-	for _, code := range codes {
-		b = appendText(b, code)
+	w := wordList{}
+	w.words, w.places = w.roomWords[:0], w.roomPlaces[:0]
+	w.collect(c)
+	b = binary.AppendUvarint(b, uint64(len(w.words)))
+	for _, word := range w.words {
+		b = appendText(b, word)
 	}
 	b = binary.AppendUvarint(b, uint64(len(c.entries)))
 	for i := range c.entries {
-		b = appendEntry(b, &c.entries[i], codes)
+		b = appendEntry(b, &c.entries[i], &w)
 	}
 	b = binary.AppendUvarint(b, uint64(len(c.evidence)))
 	before := schemas.Instant(0)
 	for i := range c.evidence {
 		e := &c.evidence[i]
-		b = append(b, byte(flag(e.retracted, evidenceRetracted)|flag(e.corrected, evidenceCorrected)))
-		b = codes.append(b, e.kind)
-		b = codes.append(b, e.source)
-		b = appendText(b, e.id)
-		b = binary.AppendVarint(b, int64(before-e.occurredAt))
-		b = binary.AppendVarint(b, int64(e.recordedAt-e.occurredAt))
+		older, after, inSeconds := before-e.occurredAt, e.recordedAt-e.occurredAt, false
+		if older%schemas.Second == 0 && after%schemas.Second == 0 {
+			older, after, inSeconds = older/schemas.Second, after/schemas.Second, true
+		}
+		b = append(b, byte(flag(e.retracted, evidenceRetracted)|flag(e.corrected, evidenceCorrected)|flag(inSeconds, evidenceInSeconds)))
+		b = w.append(w.append(b)) // kind and source
+		b = append(b, e.id...)
+		b = binary.AppendVarint(b, int64(older))
+		b = binary.AppendVarint(b, int64(after))
 		before = e.occurredAt
 	}
 	b = binary.AppendUvarint(b, uint64(len(c.paid)))
 	for i := range c.paid {
 		p := &c.paid[i]
-		b = codes.append(b, p.benefit)
+		b = w.append(b)
 		b = binary.AppendVarint(b, int64(p.month))
 		b = binary.AppendUvarint(b, uint64(len(p.payouts)))
 		for _, paid := range p.payouts {
-			b = appendText(b, paid.id)
+			b = append(b, paid.id...)
 			b = binary.AppendVarint(b, paid.amountFen)
 		}
 	}
 	return b
 }
 
-func appendEntry(b []byte, e *entry, codes codeList) []byte {
+func appendEntry(b []byte, e *entry, w *wordList) []byte {
 	flags := flag(e.Op == schemas.Withdraw, entryWithdrawn) | flag(e.DueOn != nil, entryDueOn) |
 		flag(e.LastCertifiedOn != nil, entryLastCertifiedOn) | flag(e.Region != "", entryRegion) |
 		flag(e.Phone != nil, entryPhone) | flag(e.Payee != nil, entryPayee) |
 		flag(e.AmountFen != nil, entryAmount) | flag(e.BirthOn != nil, entryBirthOn) |
 		flag(len(e.Attributes) > 0, entryAttributes) |
 		flag(e.announced, entryAnnounced) | flag(e.provenOn, entryProvenOn)
-	b = codes.append(b, e.Benefit)
+	b = w.append(b)
 	b = binary.AppendUvarint(b, flags)
 	b = appendText(b, e.EntryID)
 	b = binary.AppendVarint(b, int64(e.RecordedAt))
 	b = binary.AppendVarint(b, int64(e.EffectiveOn))
 	b = appendOptional(b, e.DueOn)
 	b = appendOptional(b, e.LastCertifiedOn)
-	if e.Region != "" {
-		b = appendText(b, e.Region)
-	}
-	if e.Phone != nil {
-		b = appendText(b, *e.Phone)
-	}
-	if e.Payee != nil {
-		b = appendText(b, *e.Payee)
+	for _, given := range []bool{e.Region != "", e.Phone != nil, e.Payee != nil} {
+		if given {
+			b = w.append(b)
+		}
 	}
 	b = appendOptional(b, e.AmountFen)
 	b = appendOptional(b, e.BirthOn)
@@ -206,50 +199,71 @@ func DecodeRow(b []byte) (*Row, error) {
 	return row, nil
 }
 
-// rowReader reads the parts of a row, one after the other; texts share the
+// rowReader reads the parts of a row, one after the other; most texts share the
 // memory of rest. After a part that is not there all others are zero.
 type rowReader struct {
-	rest   string
-	codes  []string
-	broken bool
+	rest     string
+	words    []string
+	unpacked strings.Builder // the texts that were packed, so that they are one allocation
+	broken   bool
 }
 
+// roomMost bounds what is made room for before it is read: a damaged row must
+// not ask for more memory than its bytes can fill.
+const roomMost = 64
+
 func (r *rowReader) citizen(c *Citizen) {
-	r.codes = make([]string, 0, 24)
-	for range r.count(1) {
-		r.codes = append(r.codes, r.text())
+	n := r.count()
+	r.words = make([]string, 0, min(n, roomMost))
+	for ; n > 0 && !r.broken; n-- {
+		r.words = append(r.words, r.text())
 	}
 	// One place more than there are: a step adds at most one.
-	n := r.count(4)
-	c.entries = make([]entry, n, n+1)
-	for i := range c.entries {
-		r.entry(&c.entries[i])
+	n = r.count()
+	c.entries = make([]entry, 0, min(n, roomMost)+1)
+	for ; n > 0 && !r.broken; n-- {
+		c.entries = append(c.entries, entry{})
+		r.entry(&c.entries[len(c.entries)-1])
 	}
-	n = r.count(5)
-	c.evidence = make([]evidence, n, n+1)
+	n = r.count()
+	c.evidence = make([]evidence, 0, min(n, roomMost)+1)
 	before := schemas.Instant(0)
-	for i := range c.evidence {
-		flags := r.byte()
-		e := &c.evidence[i]
-		*e = evidence{kind: r.code(), source: r.code(), id: r.text(), retracted: flags&evidenceRetracted != 0, corrected: flags&evidenceCorrected != 0}
-		e.occurredAt = before - schemas.Instant(r.signed())
-		e.recordedAt = e.occurredAt + schemas.Instant(r.signed())
-		before = e.occurredAt
+	for ; n > 0 && !r.broken; n-- {
+		c.evidence = append(c.evidence, evidence{})
+		before = r.evidence(&c.evidence[len(c.evidence)-1], before)
 	}
-	n = r.count(3)
-	c.paid = make([]period, n, n+1)
-	for i := range c.paid {
-		p := &c.paid[i]
-		p.benefit, p.month = r.code(), int32(r.signed())
-		for range r.count(2) {
-			p.payouts = append(p.payouts, payout{r.text(), r.signed()})
+	for n = r.count(); n > 0 && !r.broken; n-- {
+		p := period{benefit: r.word(), month: int32(r.signed())}
+		for k := r.count(); k > 0 && !r.broken; k-- {
+			p.payouts = append(p.payouts, payout{r.packed(), r.signed()})
 		}
+		c.paid = append(c.paid, p)
 	}
+}
+
+// evidence reads one record; before is when the one before it occurred.
+func (r *rowReader) evidence(e *evidence, before schemas.Instant) (occurredAt schemas.Instant) {
+	flags := r.byte()
+	unit := schemas.Instant(1)
+	if flags&evidenceInSeconds != 0 {
+		unit = schemas.Second
+	}
+	e.retracted, e.corrected = flags&evidenceRetracted != 0, flags&evidenceCorrected != 0
+	e.kind, e.source, e.id = r.word(), r.word(), r.packed()
+	e.occurredAt = before - unit*schemas.Instant(r.signed())
+	e.recordedAt = e.occurredAt + unit*schemas.Instant(r.signed())
+	return e.occurredAt
+}
+
+// optionals is room for what an entry may leave out, so that it is one allocation.
+type optionals struct {
+	dueOn, lastCertifiedOn, birthOn schemas.Date
+	amountFen                       int64
 }
 
 func (r *rowReader) entry(e *entry) {
-	e.Benefit = r.code()
-	flags := r.count(0)
+	e.Benefit = r.word()
+	flags := r.unsigned()
 	e.Op = schemas.Enrol
 	if flags&entryWithdrawn != 0 {
 		e.Op = schemas.Withdraw
@@ -257,24 +271,23 @@ func (r *rowReader) entry(e *entry) {
 	e.EntryID = r.text()
 	e.RecordedAt = schemas.Instant(r.signed())
 	e.EffectiveOn = schemas.Date(r.signed())
-	e.DueOn = optional[schemas.Date](r, flags&entryDueOn)
-	e.LastCertifiedOn = optional[schemas.Date](r, flags&entryLastCertifiedOn)
+	room := new(optionals)
+	e.DueOn = optional(r, flags&entryDueOn, &room.dueOn)
+	e.LastCertifiedOn = optional(r, flags&entryLastCertifiedOn, &room.lastCertifiedOn)
 	if flags&entryRegion != 0 {
-		e.Region = r.text()
+		e.Region = r.word()
 	}
 	if flags&entryPhone != 0 {
-		phone := r.text()
-		e.Phone = &phone
+		e.Phone = r.wordPlace()
 	}
 	if flags&entryPayee != 0 {
-		payee := r.text()
-		e.Payee = &payee
+		e.Payee = r.wordPlace()
 	}
-	e.AmountFen = optional[int64](r, flags&entryAmount)
-	e.BirthOn = optional[schemas.Date](r, flags&entryBirthOn)
+	e.AmountFen = optional(r, flags&entryAmount, &room.amountFen)
+	e.BirthOn = optional(r, flags&entryBirthOn, &room.birthOn)
 	if flags&entryAttributes != 0 {
 		e.Attributes = map[string]string{}
-		for range r.count(2) {
+		for n := r.count(); n > 0 && !r.broken; n-- {
 			key := r.text()
 			e.Attributes[key] = r.text()
 		}
@@ -287,9 +300,13 @@ func (r *rowReader) entry(e *entry) {
 	}
 }
 
+func (r *rowReader) fail() {
+	r.broken, r.rest = true, ""
+}
+
 func (r *rowReader) byte() byte {
 	if r.rest == "" {
-		r.broken = true
+		r.fail()
 		return 0
 	}
 	b := r.rest[0]
@@ -297,18 +314,14 @@ func (r *rowReader) byte() byte {
 	return b
 }
 
-// unsigned reads a uvarint, in the manner of encoding/binary, which has none
-// for strings.
-func (r *rowReader) unsigned() (n uint64) {
-	for shift := 0; shift < 64; shift += 7 {
-		b := r.byte()
-		n |= uint64(b&0x7f) << shift
-		if b < 0x80 {
-			return n
-		}
+func (r *rowReader) unsigned() uint64 {
+	n, size := unsigned(r.rest)
+	if size == 0 {
+		r.fail()
+		return 0
 	}
-	r.broken = true
-	return 0
+	r.rest = r.rest[size:]
+	return n
 }
 
 func (r *rowReader) signed() int64 {
@@ -316,56 +329,125 @@ func (r *rowReader) signed() int64 {
 	return int64(n>>1) ^ -int64(n&1)
 }
 
-// count reads how many things follow, each of at least so many bytes: a
-// damaged row must not ask for more memory than it has bytes.
-func (r *rowReader) count(bytesEach int) int {
+// count reads how many things follow, each of at least a byte.
+func (r *rowReader) count() int {
 	n := r.unsigned()
-	if r.broken || n > 1<<31 || int(n)*bytesEach > len(r.rest) {
-		r.broken, r.rest = true, ""
+	if n > uint64(len(r.rest)) {
+		r.fail()
 		return 0
 	}
 	return int(n)
 }
 
-func (r *rowReader) text() string {
-	n := r.count(1)
-	text := r.rest[:n]
-	r.rest = r.rest[n:]
-	return text
-}
-
-func (r *rowReader) code() string {
-	n := r.unsigned()
-	if n >= uint64(len(r.codes)) {
-		r.broken = true
-		return ""
+// packed reads a text as it lies there.
+func (r *rowReader) packed() packed {
+	header, size := unsigned(r.rest)
+	body := bodySize(header)
+	if size == 0 || body > uint64(len(r.rest)-size) || header&3 == formUUID && header != formUUID {
+		r.fail()
+		return "\x00"
 	}
-	return r.codes[n]
+	p := r.rest[:size+int(body)]
+	r.rest = r.rest[len(p):]
+	return packed(p)
 }
 
-func optional[T schemas.Date | int64](r *rowReader, present int) *T {
+func (r *rowReader) text() string {
+	p := string(r.packed())
+	header, size := unsigned(p)
+	if header&3 == formPlain {
+		return p[size:]
+	}
+	var room [64]byte
+	if r.unpacked.Cap() == 0 {
+		r.unpacked.Grow(4 * len(room))
+	}
+	begin := r.unpacked.Len()
+	r.unpacked.Write(unpack(room[:0], header, p[size:]))
+	return r.unpacked.String()[begin:]
+}
+
+func (r *rowReader) word() string {
+	if word := r.wordPlace(); word != nil {
+		return *word
+	}
+	return ""
+}
+
+func (r *rowReader) wordPlace() *string {
+	n := r.unsigned()
+	if n >= uint64(len(r.words)) {
+		r.fail()
+		return nil
+	}
+	return &r.words[n]
+}
+
+func optional[T schemas.Date | int64](r *rowReader, present uint64, room *T) *T {
 	if present == 0 {
 		return nil
 	}
-	value := T(r.signed())
-	return &value
+	*room = T(r.signed())
+	return room
 }
 
-// codeList numbers the codes of a row in the order in which they come up.
-type codeList []string
+// wordList numbers the words of a row in the order in which they come up.
+type wordList struct {
+	words  []string
+	places []uint16   // of the words in the order in which they will be written
+	hints  [64]uint16 // by hash: the place of the last new word with it, plus 1
 
-func (l *codeList) add(code string) {
-	if !slices.Contains(*l, code) {
-		*l = append(*l, code)
+	roomWords  [32]string
+	roomPlaces [64]uint16
+}
+
+// collect finds all words before the first is written.
+func (w *wordList) collect(c *Citizen) {
+	for i := range c.entries {
+		e := &c.entries[i]
+		w.add(e.Benefit)
+		if e.Region != "" {
+			w.add(e.Region)
+		}
+		if e.Phone != nil {
+			w.add(*e.Phone)
+		}
+		if e.Payee != nil {
+			w.add(*e.Payee)
+		}
+	}
+	for i := range c.evidence {
+		w.add(c.evidence[i].kind)
+		w.add(c.evidence[i].source)
+	}
+	for i := range c.paid {
+		w.add(c.paid[i].benefit)
 	}
 }
 
-func (l codeList) append(b []byte, code string) []byte {
-	return binary.AppendUvarint(b, uint64(slices.Index(l, code)))
+func (w *wordList) add(word string) {
+	hash := len(word)
+	if hash > 0 {
+		hash += int(word[0]) + 3*int(word[hash/2]) + 5*int(word[hash-1])
+	}
+	hint := &w.hints[hash%len(w.hints)]
+	place := int(*hint) - 1
+	if place >= 0 && w.words[place] != word { // two words of one hash
+		place = slices.Index(w.words, word)
+	}
+	if place < 0 {
+		place = len(w.words)
+		w.words = append(w.words, word)
+		*hint = uint16(place + 1)
+	}
+	w.places = append(w.places, uint16(place))
 }
 
-func appendText(b []byte, s string) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+// append writes the next word that was collected.
+func (w *wordList) append(b []byte) []byte {
+	place := w.places[0]
+	w.places = w.places[1:]
+	return binary.AppendUvarint(b, uint64(place))
 }
 
 func appendOptional[T schemas.Date | int64](b []byte, value *T) []byte {

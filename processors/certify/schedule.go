@@ -8,7 +8,7 @@ import (
 
 // schedule tells the timer, if anything has changed that it must know.
 func (r *Rules) schedule(before, after *view, in input, d *Decision) {
-	if !r.scheduleChanged(before, after) {
+	if !scheduleChanged(before, after) {
 		return
 	}
 	s := &schemas.ScheduleEntry{
@@ -32,17 +32,9 @@ func (r *Rules) schedule(before, after *view, in input, d *Decision) {
 	d.Schedule = s
 }
 
-func (r *Rules) scheduleChanged(before, after *view) bool {
+func scheduleChanged(before, after *view) bool {
 	return !slices.EqualFunc(before.enrolments, after.enrolments, func(a, b enrolment) bool { return a.benefit == b.benefit && a.dueOn == b.dueOn }) ||
 		!slices.Equal(before.reasons, after.reasons) ||
 		before.region != after.region || text(before.phone) != text(after.phone) ||
-		r.monthSeen(before) != r.monthSeen(after)
-}
-
-// monthSeen numbers the civil month in which the citizen was last seen.
-func (r *Rules) monthSeen(v *view) int32 {
-	if v.sighting.none() {
-		return -1
-	}
-	return r.zone.Date(v.sighting.at).Month()
+		before.sighting.month != after.sighting.month || before.sighting.none() != after.sighting.none()
 }

@@ -26,7 +26,10 @@ type view struct {
 	leads      []schemas.Lead
 	weak       []schemas.Lead
 
+	retractions   bool         // some are held
+	suspended     bool         // a suspending record is held, lifted or not
 	deathReported bool         // a death record is held
+	deathNewestOn schemas.Date // the date of the newest
 	deathOn       schemas.Date // the date of the earliest
 	conflict      sighting     // newest evidence of assurance A or B dated after the death date
 	use           sighting     // the same of assurance C or D
@@ -35,8 +38,9 @@ type view struct {
 
 // sighting is a record that shows where a citizen was; the zero value is none.
 type sighting struct {
-	kind string
-	at   schemas.Instant
+	kind  string
+	at    schemas.Instant
+	month int32 // its civil month, as of schemas.Date.Month
 }
 
 func (s sighting) none() bool { return s.kind == "" }
@@ -54,14 +58,16 @@ type enrolment struct {
 	base    schemas.Date
 	dueOn   schemas.Date
 	proof   proof
+	until   schemas.Date // that the proof certifies
 }
 
 // proof is the strong record on which an enrolment rests.
 type proof struct {
-	found            bool
-	source, id, kind string
-	occurredAt       schemas.Instant
-	on               schemas.Date
+	found        bool
+	source, kind string
+	id           packed
+	occurredAt   schemas.Instant
+	on           schemas.Date
 }
 
 // reset empties v and keeps its memory.
@@ -72,33 +78,41 @@ func (v *view) reset() {
 // derive says where a citizen stands.
 func (r *Rules) derive(row *Citizen, v *view) {
 	v.reset()
-	r.deriveContact(row, v)
-	r.deriveEvidence(row, v)
-	r.deriveReasons(row, v)
+	deriveContact(row, v)
+	deriveEvidence(row, v)
+	if v.deathReported {
+		derivePosthumous(row, v)
+	}
+	if v.deathReported || v.suspended {
+		r.deriveReasons(row, v)
+	}
 	for i := range row.entries {
-		entry := &row.entries[i]
-		if benefit, known := r.catalogue.BenefitIndex(entry.Benefit); known && entry.Op != schemas.Withdraw {
-			v.enrolments = append(v.enrolments, r.enrolment(row, v, i, benefit))
+		if row.entries[i].enrolled() {
+			v.enrolments = append(v.enrolments, r.enrolment(row, v, i))
 		}
 	}
 }
 
+// enrolled tells whether an entry is an enrolment: un-withdrawn, of a benefit
+// that the catalogue has.
+func (e *entry) enrolled() bool { return e.place != gone && e.Op != schemas.Withdraw }
+
 // deriveContact finds region, phone and birth date, each by itself: those of
 // the newest un-withdrawn entry that gives it; the greater benefit at a tie.
-func (r *Rules) deriveContact(row *Citizen, v *view) {
+func deriveContact(row *Citizen, v *view) {
 	var region, phone, birth *entry
 	newer := func(a, b *entry) bool { // entries come in the order of benefits
 		return b == nil || compareEntry(&a.RosterEntry, &b.RosterEntry) >= 0
 	}
 	for i := range row.entries {
 		entry := &row.entries[i]
-		if _, known := r.catalogue.BenefitIndex(entry.Benefit); !known || entry.Op == schemas.Withdraw {
+		if !entry.enrolled() {
 			continue
 		}
 		if entry.Region != "" && newer(entry, region) {
 			region, v.region = entry, entry.Region
 		}
-		if text(entry.Phone) != "" && newer(entry, phone) {
+		if entry.Phone != nil && newer(entry, phone) {
 			phone, v.phone = entry, entry.Phone
 		}
 		if entry.BirthOn != nil && newer(entry, birth) {
@@ -107,47 +121,51 @@ func (r *Rules) deriveContact(row *Citizen, v *view) {
 	}
 }
 
-// deriveEvidence finds the newest records that other rules ask for.
-func (r *Rules) deriveEvidence(row *Citizen, v *view) {
+// deriveEvidence finds the records that other rules ask for.
+func deriveEvidence(row *Citizen, v *view) {
 	for i := range row.evidence {
 		e := &row.evidence[i]
-		index, known := r.catalogue.KindIndex(e.kind)
-		if !known || e.retracted {
+		v.retractions = v.retractions || e.retracted
+		if !e.counts() {
 			continue
 		}
-		switch kind := &r.catalogue.Kinds[index]; {
-		case kind.Effect == catalogue.Death:
-			v.deathReported = true
-			v.deathOn = r.zone.Date(e.occurredAt) // the last one seen is the earliest
-		case kind.Effect == catalogue.Review:
-			v.reviews = append(v.reviews, review{e.source + "/" + e.id, sighting{e.kind, e.occurredAt}})
-		case kind.Strength != catalogue.Adverse:
+		switch {
+		case e.of.Strength != catalogue.Adverse:
 			if v.sighting.none() {
-				v.sighting = sighting{e.kind, e.occurredAt}
+				v.sighting = sighting{e.kind, e.occurredAt, e.month}
 			}
 			if len(v.leads) < leadsScheduled {
 				v.leads = append(v.leads, schemas.Lead{Kind: e.kind, Source: e.source, OccurredAt: e.occurredAt})
 			}
-			if kind.Strength == catalogue.Weak && len(v.weak) < weakKindsHeld {
+			if e.of.Strength == catalogue.Weak && len(v.weak) < weakKindsHeld {
 				v.weak = append(v.weak, schemas.Lead{Kind: e.kind, Source: e.source, OccurredAt: e.occurredAt})
 			}
+		case e.of.Effect == catalogue.Death:
+			if !v.deathReported {
+				v.deathReported, v.deathNewestOn = true, e.on
+			}
+			v.deathOn = e.on // the last one seen is the earliest
+		case e.of.Effect == catalogue.Review:
+			v.reviews = append(v.reviews, review{e.source + "/" + e.id.text(), sighting{e.kind, e.occurredAt, e.month}})
+		case e.of.Effect == catalogue.Suspend:
+			v.suspended = true
 		}
 	}
-	if !v.deathReported {
-		return
-	}
+}
+
+// derivePosthumous finds the newest evidence that is dated after a death.
+func derivePosthumous(row *Citizen, v *view) {
 	for i := range row.evidence {
 		e := &row.evidence[i]
-		index, known := r.catalogue.KindIndex(e.kind)
-		if !known || e.retracted || r.catalogue.Kinds[index].Strength == catalogue.Adverse || r.zone.Date(e.occurredAt) <= v.deathOn {
+		if !e.counts() || e.of.Strength == catalogue.Adverse || e.on <= v.deathOn {
 			continue
 		}
 		newest := &v.use
-		if assurance := r.catalogue.Kinds[index].Assurance; assurance == 'A' || assurance == 'B' {
+		if e.of.Assurance == 'A' || e.of.Assurance == 'B' {
 			newest = &v.conflict
 		}
 		if newest.none() {
-			*newest = sighting{e.kind, e.occurredAt}
+			*newest = sighting{e.kind, e.occurredAt, e.month}
 		}
 	}
 }
@@ -159,19 +177,18 @@ func (r *Rules) deriveReasons(row *Citizen, v *view) {
 		switch {
 		case r.deathConfirmed(row):
 			v.reasons = append(v.reasons, deceased)
-		case !r.seenAfterDeath(row):
+		case !strongAfter(row, v.deathNewestOn, &r.assuredA):
 			v.reasons = append(v.reasons, deathReported)
 		}
 	}
 	for i := range row.evidence {
 		e := &row.evidence[i]
-		index, known := r.catalogue.KindIndex(e.kind)
-		if !known || e.retracted || r.catalogue.Kinds[index].Effect != catalogue.Suspend {
+		if !e.counts() || e.of.Effect != catalogue.Suspend {
 			continue
 		}
 		// An older record of the kind is lifted whenever the newest one is.
-		if reason := r.catalogue.Kinds[index].Reason; !r.lifted(row, &r.catalogue.Kinds[index], e) && !slices.Contains(v.reasons, reason) {
-			v.reasons = append(v.reasons, reason)
+		if !lifted(row, e) && !slices.Contains(v.reasons, e.of.Reason) {
+			v.reasons = append(v.reasons, e.of.Reason)
 		}
 	}
 	slices.Sort(v.reasons)
@@ -183,44 +200,19 @@ func (r *Rules) deathConfirmed(row *Citizen) bool {
 	found := lineages[:0]
 	for i := range row.evidence {
 		e := &row.evidence[i]
-		index, known := r.catalogue.KindIndex(e.kind)
-		if !known || e.retracted || r.catalogue.Kinds[index].Effect != catalogue.Death {
-			continue
-		}
-		if lineage := r.catalogue.Kinds[index].Lineage; lineage != "" && !slices.Contains(found, lineage) {
-			found = append(found, lineage)
+		if e.counts() && e.of.Effect == catalogue.Death && e.of.Lineage != "" && !slices.Contains(found, e.of.Lineage) {
+			found = append(found, e.of.Lineage)
 		}
 	}
 	return len(found) >= r.catalogue.DeathNeeds
 }
 
-// seenAfterDeath tells whether a strong record of assurance A is dated after
-// the newest death record.
-func (r *Rules) seenAfterDeath(row *Citizen) bool {
-	for i := range row.evidence { // newest first: the first death record ends the search
-		e := &row.evidence[i]
-		index, known := r.catalogue.KindIndex(e.kind)
-		if !known || e.retracted {
-			continue
-		}
-		kind := &r.catalogue.Kinds[index]
-		if kind.Effect == catalogue.Death {
-			return r.strongAfter(row, r.zone.Date(e.occurredAt), 'A')
-		}
-	}
-	return false
-}
-
-// strongAfter tells whether a strong record, of the given assurance unless it
-// is 0, is held of a civil date later than on.
-func (r *Rules) strongAfter(row *Citizen, on schemas.Date, assurance byte) bool {
+// strongAfter tells whether a strong record, of the given kinds unless they
+// are nil, is held of a civil date later than on.
+func strongAfter(row *Citizen, on schemas.Date, among *catalogue.KindSet) bool {
 	for i := range row.evidence {
 		e := &row.evidence[i]
-		index, known := r.catalogue.KindIndex(e.kind)
-		if !known || e.retracted || r.catalogue.Kinds[index].Strength != catalogue.Strong {
-			continue
-		}
-		if (assurance == 0 || r.catalogue.Kinds[index].Assurance == assurance) && r.zone.Date(e.occurredAt) > on {
+		if e.counts() && e.of.Strength == catalogue.Strong && e.on > on && (among == nil || among.Has(e.place)) {
 			return true
 		}
 	}
@@ -229,14 +221,13 @@ func (r *Rules) strongAfter(row *Citizen, on schemas.Date, assurance byte) bool 
 
 // lifted tells whether the suspension by a record has been lifted. At the same
 // instant the lifting record wins.
-func (r *Rules) lifted(row *Citizen, kind *catalogue.Kind, suspension *evidence) bool {
-	if kind.LiftedByStrong {
-		return r.strongAfter(row, r.zone.Date(suspension.occurredAt), 0)
+func lifted(row *Citizen, suspension *evidence) bool {
+	if suspension.of.LiftedByStrong {
+		return strongAfter(row, suspension.on, nil)
 	}
 	for i := range row.evidence {
 		e := &row.evidence[i]
-		index, known := r.catalogue.KindIndex(e.kind)
-		if known && !e.retracted && kind.LiftedBy.Has(index) && e.occurredAt >= suspension.occurredAt {
+		if e.counts() && suspension.of.LiftedBy.Has(e.place) && e.occurredAt >= suspension.occurredAt {
 			return true
 		}
 	}
@@ -244,32 +235,34 @@ func (r *Rules) lifted(row *Citizen, kind *catalogue.Kind, suspension *evidence)
 }
 
 // enrolment finds an enrolment's proof and due date.
-func (r *Rules) enrolment(row *Citizen, v *view, entry, benefit int) enrolment {
-	e, b := &row.entries[entry], &r.catalogue.Benefits[benefit]
+func (r *Rules) enrolment(row *Citizen, v *view, entry int) enrolment {
+	e := &row.entries[entry]
+	b := &r.catalogue.Benefits[e.place]
 	anniversary := base(e, b)
-	n := enrolment{entry: entry, benefit: benefit, base: anniversary}
+	n := enrolment{entry: entry, benefit: e.place, base: anniversary}
 	if b.ExemptUntilAge != nil && v.birthOn != nil {
 		n.base = max(n.base, v.birthOn.AddMonths(12**b.ExemptUntilAge))
 	}
 	n.dueOn = n.base
 	for i := range row.evidence {
 		held := &row.evidence[i]
-		kind, known := r.catalogue.KindIndex(held.kind)
-		if !known || !b.Accepts.Has(kind) || (n.proof.found && !held.retracted) {
-			continue
-		}
-		on := r.zone.Date(held.occurredAt)
-		if on < e.EffectiveOn {
+		if held.of == nil || !b.Accepts.Has(held.place) || held.on < e.EffectiveOn {
 			continue
 		}
 		if held.retracted {
 			// A correction stops nobody without notice.
 			notice := r.zone.Date(held.recordedAt) + noticeOnRetract
-			n.dueOn = max(n.dueOn, min(b.Until(anniversary, on), notice))
+			n.dueOn = max(n.dueOn, min(b.Until(anniversary, held.on), notice))
 			continue
 		}
-		n.proof = proof{true, held.source, held.id, held.kind, held.occurredAt, on}
-		n.dueOn = max(n.dueOn, b.Until(anniversary, on))
+		if !n.proof.found {
+			n.proof = proof{true, held.source, held.kind, held.id, held.occurredAt, held.on}
+			n.until = b.Until(anniversary, held.on)
+			n.dueOn = max(n.dueOn, n.until)
+		}
+		if !v.retractions {
+			break // what follows is older
+		}
 	}
 	return n
 }
