@@ -9,7 +9,7 @@ type ScheduleEntry struct {
 	Phone      *string            `avro:"phone" json:"phone"`
 	LastSeenAt *Instant           `avro:"last_seen_at" json:"last_seen_at"`
 	Leads      []Lead             `avro:"leads" json:"leads"` // strong and weak, newest first, at most 3
-	Weak       []Lead             `avro:"weak" json:"weak"`   // newest first, at most 3
+	Weak       []Lead             `avro:"weak" json:"weak"`   // the held weak records, newest first
 	Clock      *Instant           `avro:"clock" json:"clock"` // the certifier's, nil before the first tick
 	Catalogue  string             `avro:"catalogue" json:"catalogue"`
 }

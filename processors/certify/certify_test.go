@@ -20,6 +20,28 @@ func saw(rules *Rules, id, kind string, at schemas.Instant) *schemas.Evidence {
 	}
 }
 
+// A weak record that is held as a correction, beyond the newest of its kind,
+// travels to the timer as well, which counts kinds and sources among all.
+func TestScheduleCarriesEveryHeldWeakRecord(t *testing.T) {
+	rules, row := New(awkward(t)), new(Citizen)
+	e := rosterEntry(0, "URRP")
+	rules.OnRoster(row, &e, noon(2024, 6, 1), NoTick)
+	corrected := saw(rules, "w0", "BUS_TAP", noon(2024, 5, 20))
+	rules.OnEvidence(row, corrected, noon(2024, 6, 1), NoTick)
+	corrected.OccurredAt, corrected.RecordedAt = noon(2024, 5, 21), noon(2024, 5, 22)
+	rules.OnEvidence(row, corrected, noon(2024, 6, 1), NoTick)
+	rules.OnEvidence(row, saw(rules, "w1", "BUS_TAP", noon(2024, 5, 22)), noon(2024, 6, 1), NoTick)
+	rules.OnEvidence(row, saw(rules, "w2", "PHARM_SWIPE", noon(2024, 5, 12)), noon(2024, 6, 1), NoTick)
+	d := rules.OnEvidence(row, saw(rules, "w3", "CARD_SPEND", noon(2024, 5, 11)), noon(2024, 6, 1), NoTick)
+	if d.Schedule != nil {
+		t.Fatal("an entry without need: the month in which the citizen was last seen has not changed")
+	}
+	d = rules.OnEvidence(row, saw(rules, "s1", "RAIL_BOARD", noon(2024, 6, 1)), noon(2024, 6, 1), NoTick)
+	if d.Schedule == nil || len(d.Schedule.Weak) != 4 || d.Schedule.Weak[3].Kind != "CARD_SPEND" {
+		t.Errorf("the timer is told of %+v", d.Schedule)
+	}
+}
+
 // The first four payouts of each of the three newest periods are held.
 func TestBoundsOfPayouts(t *testing.T) {
 	rules, row := New(awkward(t)), new(Citizen)

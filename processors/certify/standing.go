@@ -137,7 +137,7 @@ func deriveEvidence(row *Citizen, v *view) {
 			if len(v.leads) < leadsScheduled {
 				v.leads = append(v.leads, schemas.Lead{Kind: e.kind, Source: e.source, OccurredAt: e.occurredAt})
 			}
-			if e.of.Strength == catalogue.Weak && len(v.weak) < weakKindsHeld {
+			if e.of.Strength == catalogue.Weak {
 				v.weak = append(v.weak, schemas.Lead{Kind: e.kind, Source: e.source, OccurredAt: e.occurredAt})
 			}
 		case e.of.Effect == catalogue.Death:
