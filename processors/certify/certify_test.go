@@ -42,6 +42,19 @@ func TestScheduleCarriesEveryHeldWeakRecord(t *testing.T) {
 	}
 }
 
+// An empty phone or payee is none: a version that differs in nothing else is
+// no greater.
+func TestEmptyPhoneIsNone(t *testing.T) {
+	rules, row, empty := New(awkward(t)), new(Citizen), ""
+	e := rosterEntry(0, "URRP")
+	e.Phone, e.Payee = nil, nil
+	rules.OnRoster(row, &e, noon(2024, 6, 1), NoTick)
+	e.Phone, e.Payee = &empty, &empty
+	if d := rules.OnRoster(row, &e, noon(2024, 6, 1), NoTick); d.Count != Superseded {
+		t.Errorf("counted as %s", d.Count)
+	}
+}
+
 // The first four payouts of each of the three newest periods are held.
 func TestBoundsOfPayouts(t *testing.T) {
 	rules, row := New(awkward(t)), new(Citizen)
