@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -47,7 +48,7 @@ const DefaultPrefix = "vouch."
 const (
 	// valueBytesMax is max.message.bytes of inputs and outputs, the broker's own
 	// default. produce refuses a greater value, and names the line.
-	valueBytesMax = 1 << 20
+	valueBytesMax = 1<<20 + 12
 	// quarantineBytesMax leaves room for an input at its limit with the headers
 	// that say why it lies there.
 	quarantineBytesMax = 2 * valueBytesMax
@@ -59,6 +60,10 @@ const (
 	inSyncMin = 2
 	// tickAheadMillisMax makes a broker refuse a tick of a clock that is ahead.
 	tickAheadMillisMax = 300_000
+	// createdTimeout is how long the brokers may take to know a new topic;
+	// createdPause is the wait between two questions.
+	createdTimeout = 30 * time.Second
+	createdPause   = 50 * time.Millisecond
 	// PartitionsDefault is the partition count of new topics.
 	PartitionsDefault = 12
 )
@@ -145,7 +150,29 @@ func CreateTopics(ctx context.Context, client *kgo.Client, prefix string, partit
 			return created, replication, fmt.Errorf("topics: create %s: %w%s", prefix+spec.name, cmp.Or(answer.Err, err), because(answer.ErrMessage))
 		}
 	}
+	if err := awaitTopics(ctx, admin, created); err != nil {
+		return created, replication, err
+	}
 	return created, replication, CheckTopics(ctx, client, prefix)
+}
+
+// awaitTopics waits until every broker that is asked knows new topics: the one
+// that made them tells the others afterwards.
+func awaitTopics(ctx context.Context, admin *kadm.Client, names []string) error {
+	ctx, stop := context.WithTimeout(ctx, createdTimeout)
+	defer stop()
+	for len(names) > 0 {
+		topics, err := admin.ListTopics(ctx, names...)
+		if err == nil && topics.Error() == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("topics: wait until the brokers know the new topics: %w", cmp.Or(err, topics.Error(), ctx.Err()))
+		case <-time.After(createdPause):
+		}
+	}
+	return nil
 }
 
 // CheckTopics demands of every topic what would otherwise lose data or order.

@@ -1,0 +1,151 @@
+package benchmarks
+
+import (
+	"fmt"
+	"iter"
+
+	"github.com/vouch-engine/vouch/processors/certify"
+	"github.com/vouch-engine/vouch/schemas"
+	"github.com/vouch-engine/vouch/schemas/avro"
+	"github.com/vouch-engine/vouch/schemas/catalogue"
+	"github.com/vouch-engine/vouch/topology"
+)
+
+// renewals is the workload of the engine's main path, at its most expensive:
+// every record changes a row, and one in six certifies somebody. Each citizen
+// draws two benefits and is seen once a month, in another order every month;
+// the first sight certifies, and so does the one half a year later. A tick
+// passes every day.
+type renewals struct {
+	citizens int
+	months   int
+}
+
+const (
+	renewalsFrom  = "2023-01-01"
+	daysOfMonth   = 28
+	monthsBetween = 6 // from one announcement to the next: half the cycle of both benefits
+)
+
+// renewalsKinds are the strong kinds that take turns.
+var renewalsKinds = []string{"INPT_ADMIT", "RAIL_BOARD", "FACE_SELF", "OUTPT_VISIT"}
+
+// renewalsBenefits are drawn by everybody, and do not exclude each other.
+var renewalsBenefits = []string{"OLDAGE", "URRP"}
+
+// input is one record to be produced.
+type input struct {
+	topic  string // without prefix
+	key    string
+	at     schemas.Instant // its Kafka timestamp
+	record any
+}
+
+func (w renewals) id(citizen int) string { return fmt.Sprintf("3416%014d", citizen) }
+
+// roster gives the entries, all before the first evidence.
+func (w renewals) roster() iter.Seq[input] {
+	first, _ := schemas.ParseDate(renewalsFrom)
+	at := schemas.Instant(first) * schemas.Day
+	return func(yield func(input) bool) {
+		for i := range w.citizens {
+			phone, payee, amount := fmt.Sprintf("138%08d", i), fmt.Sprintf("6217%015d", i), int64(18_000)
+			birth, last := first-schemas.Date(22_000+i%8_000), first-schemas.Date(300+i%60)
+			for _, benefit := range renewalsBenefits {
+				at++
+				entry := &schemas.RosterEntry{
+					EntryID: fmt.Sprintf("r%d%s", i, benefit), CitizenID: w.id(i), Benefit: benefit, Op: schemas.Enrol, RecordedAt: at,
+					EffectiveOn: first - 2000, LastCertifiedOn: &last, Region: fmt.Sprint(341600 + i%20), Phone: &phone, Payee: &payee, AmountFen: &amount, BirthOn: &birth,
+				}
+				if !yield(input{topology.Roster, entry.CitizenID, at, entry}) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// evidence gives the sights of all months, and the ticks between them.
+func (w renewals) evidence(c *catalogue.Catalogue) iter.Seq[input] {
+	first, _ := schemas.ParseDate(renewalsFrom)
+	start := schemas.Instant(first+2) * schemas.Day
+	step := schemas.Instant(30*w.months) * schemas.Day / schemas.Instant(w.citizens*w.months)
+	return func(yield func(input) bool) {
+		ticked := schemas.Instant(0)
+		for i := range w.citizens * w.months {
+			at := start + schemas.Instant(i)*max(step, 1)
+			if day := at / schemas.Day; day > ticked {
+				ticked = day
+				if !yield(input{topology.Clock, "", at - 1, &schemas.ClockTick{At: day * schemas.Day}}) {
+					return
+				}
+			}
+			kind := renewalsKinds[i%len(renewalsKinds)]
+			index, _ := c.KindIndex(kind)
+			e := &schemas.Evidence{
+				EvidenceID: fmt.Sprintf("e%d", i), CitizenID: w.id(w.citizen(i)), Kind: kind, Source: c.Kinds[index].Source, Op: schemas.Assert,
+				OccurredAt: at - schemas.Instant(i%7)*schemas.Minute, RecordedAt: at,
+			}
+			if !yield(input{topology.Evidence, e.CitizenID, at, e}) {
+				return
+			}
+		}
+	}
+}
+
+// citizen is who is seen in the i-th record: everybody once a month, in an
+// order that differs from month to month.
+func (w renewals) citizen(i int) int {
+	month, place := i/w.citizens, i%w.citizens
+	return (place*7_919 + month*104_729) % w.citizens // 7919 is a prime that divides no city
+}
+
+// expected folds the pure rules over the facts and gives the ids of all
+// certifications that must come out.
+func (w renewals) expected(c *catalogue.Catalogue) map[string]bool {
+	rules, rows, clock := certify.New(c), map[string]*certify.Citizen{}, certify.NoTick
+	ids := map[string]bool{}
+	for _, part := range []iter.Seq[input]{w.roster(), w.evidence(c)} {
+		for in := range part {
+			if tick, is := in.record.(*schemas.ClockTick); is {
+				clock, _ = certify.OnTick(clock, tick)
+				continue
+			}
+			row := rows[in.key]
+			if row == nil {
+				row = new(certify.Citizen)
+				rows[in.key] = row
+			}
+			decision, refusal := rules.Step(row, in.key, in.record, in.at, clock)
+			if refusal != certify.Accepted {
+				panic("benchmarks: the workload holds a record that is refused: " + string(refusal))
+			}
+			for _, completed := range decision.Completed {
+				ids[completed.EventID] = true
+			}
+		}
+	}
+	return ids
+}
+
+// encoder turns inputs into bytes as departments would send them.
+type encoder struct {
+	roster   *avro.Encoder[schemas.RosterEntry]
+	evidence *avro.Encoder[schemas.Evidence]
+	clock    *avro.Encoder[schemas.ClockTick]
+}
+
+func newEncoder() encoder {
+	return encoder{avro.NewInternalEncoder[schemas.RosterEntry](), avro.NewInternalEncoder[schemas.Evidence](), avro.NewInternalEncoder[schemas.ClockTick]()}
+}
+
+func (e encoder) value(record any) []byte {
+	switch record := record.(type) {
+	case *schemas.RosterEntry:
+		return e.roster.Append(nil, record)
+	case *schemas.Evidence:
+		return e.evidence.Append(nil, record)
+	default:
+		return e.clock.Append(nil, record.(*schemas.ClockTick))
+	}
+}
