@@ -64,23 +64,21 @@ func RunCertifier(ctx context.Context, o RunOptions) (err error) {
 	if err != nil {
 		return fmt.Errorf("certifier: %w", err)
 	}
-	codecs, err := newCodecs(ctx, avro.New(o.Registry), o.Prefix)
+	group := o.Prefix + CertifierGroup
+	r := &certifierRun{RunOptions: o, tickKeys: TickKeys(partitions), partitions: map[int32]*certifier{}}
+	stop, err := serve(o, r.ready) // before the registry, which may have to be waited for
 	if err != nil {
 		return fmt.Errorf("certifier: %w", err)
 	}
-	group := o.Prefix + CertifierGroup
-	rows, err := store.Open(store.Config{Directory: o.State, Owner: group, Logger: o.Logger})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	r := &certifierRun{RunOptions: o, codecs: codecs, store: rows, tickKeys: TickKeys(partitions), partitions: map[int32]*certifier{}}
-	stop, err := serve(o, r.ready)
-	if err != nil {
-		return err
-	}
 	defer stop()
-	o.Metrics.watch(rows.Stats, o.Registry)
+	if r.codecs, err = newCodecs(ctx, avro.New(o.Registry), o.Prefix); err != nil {
+		return fmt.Errorf("certifier: %w", err)
+	}
+	if r.store, err = store.Open(store.Config{Directory: o.State, Owner: group, Logger: o.Logger}); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.store.Close()) }()
+	o.Metrics.watch(r.store.Stats, o.Registry)
 	o.Logger.Info("certifier starts", "group", group, "instance", o.Instance, "partitions", partitions, "catalogue", o.Catalogue.Hash(), "version", o.Catalogue.Version)
 	return kafka.Run(ctx, r.config(group))
 }
