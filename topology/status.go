@@ -34,7 +34,7 @@ type TopicStatus struct {
 
 // CaughtUp tells whether the group has processed all that was committed to its
 // inputs.
-func (g *GroupStatus) CaughtUp() bool {
+func (g GroupStatus) CaughtUp() bool {
 	for _, topic := range g.Topics {
 		if topic.Lag > 0 {
 			return false
