@@ -22,13 +22,15 @@ import (
 //
 //	row       = version: byte 1 · parts: byte, bit 0 citizen, bit 1 partition · [citizen] · [partition]
 //	citizen   = words: count, texts · entries: count, entry… · evidence: count, evidence… · paid: count, period…
-//	entry     = benefit: word · flags: uvarint, see entryFlags · entry_id: text · recorded_at: signed ms
-//	          · effective_on: signed days · then each that is flagged: due_on, last_certified_on: signed days
+//	entry     = benefit: word · flags: uvarint, see entryFlags · entry_id: text
+//	          · recorded_at: signed, in seconds if so flagged, else in ms · effective_on: signed days
+//	          · then each that is flagged: due_on, last_certified_on: signed days after effective_on
 //	          · region, phone, payee: word · amount_fen: signed · birth_on: signed days
-//	          · attributes: count, sorted pairs of texts · announced_until, announced_on: signed days
-//	evidence  = flags: byte, see evidenceFlags · kind, source: word · id: text
-//	          · how much older than the one before it (the first: than 1970): signed
+//	          · attributes: count, sorted pairs of texts · announced_on: signed days after effective_on
+//	          · announced_until: signed days after announced_on, where there is none after effective_on
+//	evidence  = 8·(how much older than the one before it, the first: than 1970; zigzag) + evidenceFlags: uvarint
 //	          · recorded_at after occurred_at: signed; both in seconds if so flagged, else in ms
+//	          · kind, source: word · id: text
 //	period    = benefit: word · month: signed · payouts: count, (id: text · amount_fen: signed)…
 //	partition = clock: signed ms · catalogue version: signed · catalogue hash: text
 type Row struct {
@@ -65,6 +67,7 @@ const (
 	entryAttributes
 	entryAnnounced
 	entryProvenOn
+	entryInSeconds
 )
 
 // evidenceFlags.
@@ -72,6 +75,8 @@ const (
 	evidenceRetracted = 1 << iota
 	evidenceCorrected
 	evidenceInSeconds
+
+	evidenceFlagBits = iota
 )
 
 // rowBytesTypical is room for the row of a citizen of 25.7 records a year.
@@ -120,11 +125,11 @@ func appendCitizen(b []byte, c *Citizen) []byte {
 		if older%schemas.Second == 0 && after%schemas.Second == 0 {
 			older, after, inSeconds = older/schemas.Second, after/schemas.Second, true
 		}
-		b = append(b, byte(flag(e.retracted, evidenceRetracted)|flag(e.corrected, evidenceCorrected)|flag(inSeconds, evidenceInSeconds)))
+		flags := flag(e.retracted, evidenceRetracted) | flag(e.corrected, evidenceCorrected) | flag(inSeconds, evidenceInSeconds)
+		b = binary.AppendUvarint(b, zigzag(int64(older))<<evidenceFlagBits|flags)
+		b = binary.AppendVarint(b, int64(after))
 		b = w.append(w.append(b)) // kind and source
 		b = append(b, e.id...)
-		b = binary.AppendVarint(b, int64(older))
-		b = binary.AppendVarint(b, int64(after))
 		before = e.occurredAt
 	}
 	b = binary.AppendUvarint(b, uint64(len(c.paid)))
@@ -148,31 +153,44 @@ func appendEntry(b []byte, e *entry, w *wordList) []byte {
 		flag(e.AmountFen != nil, entryAmount) | flag(e.BirthOn != nil, entryBirthOn) |
 		flag(len(e.Attributes) > 0, entryAttributes) |
 		flag(e.announced, entryAnnounced) | flag(e.provenOn, entryProvenOn)
+	recordedAt := e.RecordedAt
+	if recordedAt%schemas.Second == 0 {
+		recordedAt, flags = recordedAt/schemas.Second, flags|entryInSeconds
+	}
 	b = w.append(b)
 	b = binary.AppendUvarint(b, flags)
 	b = appendText(b, e.EntryID)
-	b = binary.AppendVarint(b, int64(e.RecordedAt))
+	b = binary.AppendVarint(b, int64(recordedAt))
 	b = binary.AppendVarint(b, int64(e.EffectiveOn))
-	b = appendOptional(b, e.DueOn)
-	b = appendOptional(b, e.LastCertifiedOn)
+	for _, on := range []*schemas.Date{e.DueOn, e.LastCertifiedOn} {
+		if on != nil {
+			b = binary.AppendVarint(b, int64(*on-e.EffectiveOn))
+		}
+	}
 	for _, given := range []bool{e.Region != "", e.Phone != nil, e.Payee != nil} {
 		if given {
 			b = w.append(b)
 		}
 	}
-	b = appendOptional(b, e.AmountFen)
-	b = appendOptional(b, e.BirthOn)
+	if e.AmountFen != nil {
+		b = binary.AppendVarint(b, *e.AmountFen)
+	}
+	if e.BirthOn != nil {
+		b = binary.AppendVarint(b, int64(*e.BirthOn))
+	}
 	if len(e.Attributes) > 0 {
 		b = binary.AppendUvarint(b, uint64(len(e.Attributes)))
 		for _, key := range slices.Sorted(maps.Keys(e.Attributes)) {
 			b = appendText(appendText(b, key), e.Attributes[key])
 		}
 	}
-	if e.announced {
-		b = binary.AppendVarint(b, int64(e.announcedUntil))
-	}
+	since := e.EffectiveOn
 	if e.provenOn {
-		b = binary.AppendVarint(b, int64(e.announcedOn))
+		b = binary.AppendVarint(b, int64(e.announcedOn-since))
+		since = e.announcedOn
+	}
+	if e.announced {
+		b = binary.AppendVarint(b, int64(e.announcedUntil-since))
 	}
 	return b
 }
@@ -243,15 +261,18 @@ func (r *rowReader) citizen(c *Citizen) {
 
 // evidence reads one record; before is when the one before it occurred.
 func (r *rowReader) evidence(e *evidence, before schemas.Instant) (occurredAt schemas.Instant) {
-	flags := r.byte()
+	n := r.unsigned()
 	unit := schemas.Instant(1)
-	if flags&evidenceInSeconds != 0 {
+	if n&evidenceInSeconds != 0 {
 		unit = schemas.Second
 	}
-	e.retracted, e.corrected = flags&evidenceRetracted != 0, flags&evidenceCorrected != 0
-	e.kind, e.source, e.id = r.word(), r.word(), r.packed()
-	e.occurredAt = before - unit*schemas.Instant(r.signed())
+	e.retracted, e.corrected = n&evidenceRetracted != 0, n&evidenceCorrected != 0
+	e.occurredAt = before - unit*schemas.Instant(unzigzag(n>>evidenceFlagBits))
 	e.recordedAt = e.occurredAt + unit*schemas.Instant(r.signed())
+	e.kind, e.source, e.id = r.word(), r.word(), r.packed()
+	if !e.occurredAt.InRange() || !e.recordedAt.InRange() { // no such record is taken down
+		r.fail()
+	}
 	return e.occurredAt
 }
 
@@ -270,10 +291,13 @@ func (r *rowReader) entry(e *entry) {
 	}
 	e.EntryID = r.text()
 	e.RecordedAt = schemas.Instant(r.signed())
+	if flags&entryInSeconds != 0 {
+		e.RecordedAt *= schemas.Second
+	}
 	e.EffectiveOn = schemas.Date(r.signed())
 	room := new(optionals)
-	e.DueOn = optional(r, flags&entryDueOn, &room.dueOn)
-	e.LastCertifiedOn = optional(r, flags&entryLastCertifiedOn, &room.lastCertifiedOn)
+	e.DueOn = optional(r, flags&entryDueOn, &room.dueOn, e.EffectiveOn)
+	e.LastCertifiedOn = optional(r, flags&entryLastCertifiedOn, &room.lastCertifiedOn, e.EffectiveOn)
 	if flags&entryRegion != 0 {
 		e.Region = r.word()
 	}
@@ -283,8 +307,8 @@ func (r *rowReader) entry(e *entry) {
 	if flags&entryPayee != 0 {
 		e.Payee = r.wordPlace()
 	}
-	e.AmountFen = optional(r, flags&entryAmount, &room.amountFen)
-	e.BirthOn = optional(r, flags&entryBirthOn, &room.birthOn)
+	e.AmountFen = optional(r, flags&entryAmount, &room.amountFen, 0)
+	e.BirthOn = optional(r, flags&entryBirthOn, &room.birthOn, 0)
 	if flags&entryAttributes != 0 {
 		e.Attributes = map[string]string{}
 		for n := r.count(); n > 0 && !r.broken; n-- {
@@ -292,26 +316,18 @@ func (r *rowReader) entry(e *entry) {
 			e.Attributes[key] = r.text()
 		}
 	}
-	if e.announced = flags&entryAnnounced != 0; e.announced {
-		e.announcedUntil = schemas.Date(r.signed())
-	}
+	since := e.EffectiveOn
 	if e.provenOn = flags&entryProvenOn != 0; e.provenOn {
-		e.announcedOn = schemas.Date(r.signed())
+		e.announcedOn = since + schemas.Date(r.signed())
+		since = e.announcedOn
+	}
+	if e.announced = flags&entryAnnounced != 0; e.announced {
+		e.announcedUntil = since + schemas.Date(r.signed())
 	}
 }
 
 func (r *rowReader) fail() {
 	r.broken, r.rest = true, ""
-}
-
-func (r *rowReader) byte() byte {
-	if r.rest == "" {
-		r.fail()
-		return 0
-	}
-	b := r.rest[0]
-	r.rest = r.rest[1:]
-	return b
 }
 
 func (r *rowReader) unsigned() uint64 {
@@ -325,9 +341,12 @@ func (r *rowReader) unsigned() uint64 {
 }
 
 func (r *rowReader) signed() int64 {
-	n := r.unsigned()
-	return int64(n>>1) ^ -int64(n&1)
+	return unzigzag(r.unsigned())
 }
+
+func zigzag(n int64) uint64 { return uint64(n<<1) ^ uint64(n>>63) }
+
+func unzigzag(n uint64) int64 { return int64(n>>1) ^ -int64(n&1) }
 
 // count reads how many things follow, each of at least a byte.
 func (r *rowReader) count() int {
@@ -383,11 +402,12 @@ func (r *rowReader) wordPlace() *string {
 	return &r.words[n]
 }
 
-func optional[T schemas.Date | int64](r *rowReader, present uint64, room *T) *T {
+// optional reads a number that is given after another one, if it is present.
+func optional[T schemas.Date | int64](r *rowReader, present uint64, room *T, after T) *T {
 	if present == 0 {
 		return nil
 	}
-	*room = T(r.signed())
+	*room = after + T(r.signed())
 	return room
 }
 
@@ -448,13 +468,6 @@ func (w *wordList) append(b []byte) []byte {
 	place := w.places[0]
 	w.places = w.places[1:]
 	return binary.AppendUvarint(b, uint64(place))
-}
-
-func appendOptional[T schemas.Date | int64](b []byte, value *T) []byte {
-	if value == nil {
-		return b
-	}
-	return binary.AppendVarint(b, int64(*value))
 }
 
 func flag(set bool, bit uint64) uint64 {
