@@ -97,6 +97,7 @@ type Observer struct {
 	Restore     func(partition int32, position, end int64)      // progress of a restore, in changelog offsets; at the end both are equal
 	Running     func(partition int32)                           // the partition's processor takes records from now on
 	Stopped     func(partition int32)                           // and no longer
+	Committed   func(partition int32)                           // all that was processed of it is committed; its processor is quiet
 	Transaction func(Transaction)                               // one was committed
 	Position    func(topic string, partition int32, p Progress) // after every transaction, for what moved
 }
@@ -167,8 +168,12 @@ const (
 	// has its own epoch (KIP-890), so that nothing late can join the next one.
 	transactionVersionMin = 2
 	// claimRecords is how many records are handed to one Goka processor at
-	// once: the capacity of its claim's channel, which therefore never blocks.
+	// once at most: the capacity of its claim's channel, which therefore never blocks.
 	claimRecords = 4096
+	// shareStart and shareMin are what a partition is handed in the first round
+	// of a generation and, if its steps are slow, at the least.
+	shareStart = 512
+	shareMin   = 16
 	// processorRecords is the capacity of Goka's own channel behind it: with
 	// Goka's 10 the two goroutines would take turns.
 	processorRecords = 256
@@ -202,7 +207,7 @@ const (
 	namesakeWait = 2 * time.Second
 	// abortTimeout bounds the attempt to abort before a reset; the next
 	// generation's InitProducerID does it in any case.
-	abortTimeout = 2 * time.Second
+	abortTimeout = time.Second
 	// requestTimeout bounds one request of the start of a generation.
 	requestTimeout = 10 * time.Second
 	// errorTextMax bounds the text of a processor's error, stack included.

@@ -39,12 +39,15 @@ type generation struct {
 	ended     time.Time // the last EndTxn
 	told      time.Time // when the coordinator was told of positions last
 
-	produced     atomic.Int64 // records handed to the client in this transaction
-	produceError atomic.Pointer[error]
+	looked time.Time // when passUndelivered was called last
+	share  int       // records that one partition is handed in one round at most
+	turn   int       // of the partition that is handed records first
+
+	produced atomic.Int64 // records handed to the client in this transaction
 }
 
 func newGeneration(c *Config) *generation {
-	return &generation{config: c, partitions: map[int32]*partition{}, prepared: map[int32]*partition{}}
+	return &generation{config: c, share: shareStart, partitions: map[int32]*partition{}, prepared: map[int32]*partition{}}
 }
 
 // run is the whole life. It returns nil when ctx has ended, after the
@@ -53,11 +56,23 @@ func (g *generation) run(ctx context.Context) error {
 	observe0(g.config.Observer.Generation)
 	g.ctx, g.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	defer g.cancel(nil)
-	if err := g.connect(); err != nil {
+	// The transaction in hand is finished when ctx ends, but not at any price.
+	defer context.AfterFunc(ctx, func() {
+		select {
+		case <-g.ctx.Done():
+		case <-time.After(g.config.Limits.LeaveTimeout):
+			g.cancel(fmt.Errorf("kafka: the transaction in hand was not finished within %v (LeaveTimeout), and is abandoned", g.config.Limits.LeaveTimeout))
+		}
+	})()
+	// The client must not outlive the generation: its Close would wait for a
+	// join that no broker answers.
+	clientContext, kill := context.WithCancel(context.Background())
+	defer kill()
+	if err := g.connect(clientContext); err != nil {
 		return err
 	}
-	defer g.client.Close()
-	defer g.client.AllowRebalance()
+	defer g.client.CloseAllowingRebalance()
+	defer kill()
 	err := g.start(ctx)
 	if err == nil {
 		err = g.loop(ctx)
@@ -67,7 +82,7 @@ func (g *generation) run(ctx context.Context) error {
 	if err != nil {
 		err = g.explain(err)
 		g.abandon()
-		return g.namesake(err)
+		return g.namesake(ctx, err)
 	}
 	g.leave()
 	return nil
@@ -79,9 +94,10 @@ func observe0(f func()) {
 	}
 }
 
-func (g *generation) connect() (err error) {
+func (g *generation) connect(ctx context.Context) (err error) {
 	c := g.config
 	options := append(slices.Clone(c.Client),
+		kgo.WithContext(ctx),
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ClientID(c.transactionalID()),
 		kgo.ConsumerGroup(c.Group),
@@ -181,14 +197,13 @@ func refusedOr(err error, doing string, args ...any) error {
 	return wrapped
 }
 
-// loop polls and processes until ctx ends or something fails.
+// loop polls and processes until ctx ends or something fails. It touches
+// queues and positions between poll and AllowRebalance only, and giveUp only
+// when rebalances are allowed: so neither needs a lock for them.
 func (g *generation) loop(ctx context.Context) error {
-	g.told = time.Now()
+	g.told, g.looked = time.Now(), time.Now()
+	wait := g.config.Limits.Idle
 	for ctx.Err() == nil {
-		wait := time.Duration(0)
-		if !g.ready() {
-			wait = g.config.Limits.Idle
-		}
 		if err := g.poll(ctx, wait); err != nil {
 			return err
 		}
@@ -199,9 +214,17 @@ func (g *generation) loop(ctx context.Context) error {
 		if err == nil && time.Since(g.told) >= g.config.Limits.Idle {
 			err = g.commitPositions(g.held())
 		}
+		if err == nil && time.Since(g.looked) >= g.config.Limits.Idle {
+			g.passUndelivered()
+		}
 		if err != nil {
 			return err
 		}
+		wait = g.config.Limits.Idle
+		if g.ready() {
+			wait = 0
+		}
+		g.throttle(g.held())
 		g.client.AllowRebalance()
 	}
 	return nil
@@ -228,6 +251,7 @@ func (g *generation) poll(ctx context.Context, wait time.Duration) error {
 func (g *generation) buffer(fetches kgo.Fetches) (failed error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	var held []*partition
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		if f.Err != nil {
 			if failed == nil && !errors.Is(f.Err, context.Canceled) && !errors.Is(f.Err, context.DeadlineExceeded) {
@@ -242,8 +266,9 @@ func (g *generation) buffer(fetches kgo.Fetches) (failed error) {
 		q := &p.queues[slices.Index(g.config.Inputs, f.Topic)]
 		q.push(f.Records)
 		q.end = max(q.end, f.LastStableOffset)
-		g.throttle(q, f.Partition)
+		held = append(held, p)
 	})
+	g.throttle(held)
 	return failed
 }
 
@@ -266,18 +291,29 @@ func fetchError(f kgo.FetchTopicPartition) error {
 	return reset{resetFetch, err}
 }
 
-// throttle stops or resumes the fetching of a queue, by what it holds.
-func (g *generation) throttle(q *queue, partition int32) {
+// throttle stops or resumes the fetching of queues, by what they hold.
+func (g *generation) throttle(held []*partition) {
 	l := &g.config.Limits
-	records := len(q.records) - q.head
-	where := map[string][]int32{q.topic: {partition}}
-	switch {
-	case !q.paused && (records > l.BufferedRecords || q.bytes > l.BufferedBytes):
-		g.client.PauseFetchPartitions(where)
-		q.paused = true
-	case q.paused && records <= l.BufferedRecords/2 && q.bytes <= l.BufferedBytes/2:
-		g.client.ResumeFetchPartitions(where)
-		q.paused = false
+	pause, resume := map[string][]int32{}, map[string][]int32{}
+	for _, p := range held {
+		for i := range p.queues {
+			q := &p.queues[i]
+			records := len(q.records) - q.head
+			switch {
+			case !q.paused && (records > l.BufferedRecords || q.bytes > l.BufferedBytes):
+				q.paused = true
+				pause[q.topic] = append(pause[q.topic], p.id)
+			case q.paused && records <= l.BufferedRecords/2 && q.bytes <= l.BufferedBytes/2:
+				q.paused = false
+				resume[q.topic] = append(resume[q.topic], p.id)
+			}
+		}
+	}
+	if len(pause) > 0 { // with nothing to do, both would do everything
+		g.client.PauseFetchPartitions(pause)
+	}
+	if len(resume) > 0 {
+		g.client.ResumeFetchPartitions(resume)
 	}
 }
 
@@ -318,7 +354,8 @@ func (g *generation) giveUp(revoked map[string][]int32, confirmed bool) {
 		}
 	}
 	g.mu.Unlock()
-	if confirmed && len(leaving) > 0 {
+	g.resume(leaving)
+	if confirmed && len(leaving) > 0 && g.ctx.Err() == nil {
 		// What had no effect is not read again by the next owner; if this
 		// fails it is, and has no effect again.
 		if err := g.commitPositions(leaving); err != nil {
@@ -329,6 +366,22 @@ func (g *generation) giveUp(revoked map[string][]int32, confirmed bool) {
 		if err := g.end(p); err != nil {
 			g.cancel(fatal{err})
 		}
+	}
+}
+
+// resume undoes throttle: the client would remember a pause for when the
+// partition comes back.
+func (g *generation) resume(leaving []*partition) {
+	paused := map[string][]int32{}
+	for _, p := range leaving {
+		for i := range p.queues {
+			if q := &p.queues[i]; q.paused {
+				paused[q.topic] = append(paused[q.topic], p.id)
+			}
+		}
+	}
+	if len(paused) > 0 {
+		g.client.ResumeFetchPartitions(paused)
 	}
 }
 
@@ -382,16 +435,16 @@ func (g *generation) abandon() {
 // namesake finds out whether this member's producer was fenced by another
 // process of its name: then that one joins the group under it. A transaction
 // that the broker ended for its age looks the same, and nobody joins.
-func (g *generation) namesake(err error) error {
+func (g *generation) namesake(ctx context.Context, err error) error {
 	if !errors.Is(err, kerr.ProducerFenced) && !errors.Is(err, kerr.InvalidProducerEpoch) {
 		return err
 	}
 	member, generation := g.client.GroupMetadata()
-	for end := time.Now().Add(namesakeWait); time.Now().Before(end); time.Sleep(offsetRetry) {
+	for end := time.Now().Add(namesakeWait); member != "" && ctx.Err() == nil && time.Now().Before(end); time.Sleep(offsetRetry) {
 		heartbeat := kmsg.NewPtrHeartbeatRequest()
 		heartbeat.Group, heartbeat.MemberID, heartbeat.Generation, heartbeat.InstanceID = g.config.Group, member, generation, &g.config.Instance
-		ctx, stop := context.WithTimeout(context.Background(), requestTimeout)
-		answer, failed := heartbeat.RequestWith(ctx, g.client)
+		asking, stop := context.WithTimeout(ctx, namesakeWait)
+		answer, failed := heartbeat.RequestWith(asking, g.client)
 		stop()
 		if failed == nil && answer.ErrorCode == kerr.FencedInstanceID.Code {
 			return ErrFenced
@@ -400,20 +453,37 @@ func (g *generation) namesake(err error) error {
 	return err
 }
 
+// unjoin takes this member's name out of the group. Without a member's id the
+// broker would take out whoever has the name.
+func (g *generation) unjoin() error {
+	member, _ := g.client.GroupMetadata()
+	if member == "" {
+		return nil
+	}
+	ctx, stop := context.WithTimeout(g.ctx, g.config.Limits.LeaveTimeout/2)
+	defer stop()
+	request := kmsg.NewPtrLeaveGroupRequest()
+	request.Group = g.config.Group
+	request.Members = []kmsg.LeaveGroupRequestMember{{MemberID: member, InstanceID: &g.config.Instance}}
+	answer, err := request.RequestWith(ctx, g.client)
+	if err != nil {
+		return err
+	}
+	return kerr.ErrorForCode(answer.ErrorCode)
+}
+
 // leave gives up all partitions and takes this member's name out of the
 // group, so that others need not wait for its session to time out.
+//
+// The client's own leaving gives up the partitions, and keeps a member that has
+// an instance name in the group. It waits for a join under way, which may take
+// as long as the slowest other member: then the broker is told in any case.
 func (g *generation) leave() {
-	ctx, stop := context.WithTimeout(context.Background(), g.config.Limits.LeaveTimeout)
-	defer stop()
-	member, _ := g.client.GroupMetadata()
 	g.client.AllowRebalance()
-	failed := g.client.LeaveGroupContext(ctx) // calls giveUp; a member with an instance name stays in the group
-	leave := kmsg.NewPtrLeaveGroupRequest()
-	leave.Group = g.config.Group
-	leave.Members = []kmsg.LeaveGroupRequestMember{{MemberID: member, InstanceID: &g.config.Instance}}
-	if _, err := leave.RequestWith(ctx, g.client); failed == nil {
-		failed = err
-	}
+	waiting, stop := context.WithTimeout(g.ctx, g.config.Limits.LeaveTimeout/4)
+	_ = g.client.LeaveGroupContext(waiting) // calls giveUp; no join begins after it was called
+	stop()
+	failed := g.unjoin()
 	g.abandon() // what giveUp was not called for
 	if failed != nil {
 		g.config.Logger.Warn("the group was not left cleanly; others take over when the session times out", "group", g.config.Group, "error", failed)

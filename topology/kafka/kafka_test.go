@@ -142,13 +142,22 @@ func (w *world) start(c Config) (stop func() error) {
 	return stop
 }
 
-// out reads the committed records of a topic, up to its end as it stands.
+// read reads the committed records of a topic, up to its end as it stands.
 func (w *world) read(topic string) (records []*kgo.Record) {
 	w.t.Helper()
-	ends, err := w.admin.ListCommittedOffsets(context.Background(), w.prefix+topic)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	var ends kadm.ListedOffsets
+	w.await("no transaction is open in "+topic, func() bool { // a broker writes the markers after it has confirmed the end
+		high, err := w.admin.ListEndOffsets(context.Background(), w.prefix+topic)
+		if err == nil {
+			ends, err = w.admin.ListCommittedOffsets(context.Background(), w.prefix+topic)
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		open := false
+		high.Each(func(h kadm.ListedOffset) { open = open || ends[h.Topic][h.Partition].Offset < h.Offset })
+		return !open
+	})
 	from := map[int32]kgo.Offset{}
 	left := map[int32]int64{}
 	ends.Each(func(end kadm.ListedOffset) {

@@ -18,12 +18,12 @@ type partition struct {
 
 	session *session
 	ended   chan struct{} // closed when the processor has ended
-	failed  error         // why, to be read then
+	failed  error         // why, to be read then; nil if it was halted
 	stop    context.CancelFunc
 
-	handed  int    // records given to the processor in this round
-	alone   *queue // its head is handed alone, and stays there until nothing of it is left
-	repeats bool   // something is left of it: it is handed again in the next transaction
+	handed  []sarama.ConsumerMessage // given to the processor in this round
+	alone   *queue                   // its head is handed alone, and stays there until nothing of it is left
+	repeats bool                     // something is left of it: it is handed again in the next transaction
 
 	lastRow atomic.Int64 // the greatest changelog offset that a row of this transaction got; -1 for none
 	rows    int          // rows of this transaction
@@ -40,13 +40,18 @@ type queue struct {
 	end       int64 // the last stable offset as the last fetch told it
 	committed int64 // what the group's coordinator has; -1 for nothing
 	paused    bool
+	seen      int64 // next when passUndelivered looked last
 }
 
 func (q *queue) empty() bool { return q.head == len(q.records) }
 
 func (q *queue) push(records []*kgo.Record) {
-	if q.empty() {
-		q.records, q.head = q.records[:0], 0
+	// The room in front is used again: a queue that never runs empty would
+	// otherwise grow for ever.
+	if q.head > 0 && q.head >= len(q.records)/2 {
+		left := copy(q.records, q.records[q.head:])
+		clear(q.records[left:])
+		q.records, q.head = q.records[:left], 0
 	}
 	q.records = append(q.records, records...)
 	for _, record := range records {
@@ -94,15 +99,15 @@ func (p *partition) first() *queue {
 	return first
 }
 
-// hand gives the processor its next records, as many as its channel holds and
-// no more than most. A record that must be handed alone is the batch. It
+// hand gives the processor its next records, no more than most, which its
+// channel holds. A record that must be handed alone is the batch. It
 // returns how many.
 func (p *partition) hand(c *Config, most int) int {
-	p.handed = 0
+	p.handed = nil
 	if p.repeats {
 		return 0 // only in the next transaction
 	}
-	messages := make([]sarama.ConsumerMessage, 0, min(most, claimRecords, p.buffered()))
+	messages := make([]sarama.ConsumerMessage, 0, min(most, p.buffered()))
 	for p.alone == nil && len(messages) < cap(messages) {
 		q := p.first()
 		if q == nil {
@@ -120,7 +125,7 @@ func (p *partition) hand(c *Config, most int) int {
 	if p.alone != nil {
 		messages = append(messages, message(c, p.alone.records[p.alone.head]))
 	}
-	p.handed = len(messages)
+	p.handed = messages
 	p.session.marked.Store(0)
 	p.session.expected.Store(int64(len(messages)))
 	for i := range messages {
@@ -162,10 +167,10 @@ func (p *partition) buffered() (records int) {
 // processed settles a round: the processor has marked every record that it was
 // handed.
 func (p *partition) processed(c *Config) {
-	if marked := p.session.marked.Load(); marked != int64(p.handed) {
-		panic(fmt.Sprintf("kafka: partition %d: %d records marked of %d handed", p.id, marked, p.handed))
+	if marked := p.session.marked.Load(); marked != int64(len(p.handed)) {
+		panic(fmt.Sprintf("kafka: partition %d: %d records marked of %d handed", p.id, marked, len(p.handed)))
 	}
-	p.handed = 0
+	p.handed = nil
 	if p.alone == nil {
 		return
 	}
@@ -173,6 +178,28 @@ func (p *partition) processed(c *Config) {
 		p.alone.pop()
 		p.alone = nil
 	}
+}
+
+// failure says why the processor has ended, nil if it runs or was halted. It
+// names the record that it failed at, but not its key, which Goka's texts
+// contain.
+func (p *partition) failure() error {
+	select {
+	case <-p.ended:
+	default:
+		return nil
+	}
+	if p.failed == nil {
+		return nil
+	}
+	text := p.failed.Error()
+	where := ""
+	if at := int(p.session.marked.Load()); at < len(p.handed) {
+		record := &p.handed[at]
+		text = without(text, string(record.Key))
+		where = fmt.Sprintf(", topic %s, offset %d", record.Topic, record.Offset)
+	}
+	return fatalf("kafka: process partition %d%s: %s", p.id, where, limited(text))
 }
 
 // halt stops the processor, waits for it and forgets what was staged. It may

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -89,6 +92,30 @@ func limited(text string) string {
 	}
 	return text
 }
+
+// without takes a word out of a text, wherever it stands as a word.
+func without(text, word string) string {
+	if word == "" {
+		return text
+	}
+	var kept strings.Builder
+	for {
+		at := strings.Index(text, word)
+		if at < 0 {
+			return kept.String() + text
+		}
+		before, _ := utf8.DecodeLastRuneInString(text[:at])
+		after, _ := utf8.DecodeRuneInString(text[at+len(word):])
+		if wordRune(before) || wordRune(after) {
+			kept.WriteString(text[:at+len(word)])
+		} else {
+			kept.WriteString(text[:at] + "(key)")
+		}
+		text = text[at+len(word):]
+	}
+}
+
+func wordRune(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 
 func observe1[A any](f func(A), a A) {
 	if f != nil {

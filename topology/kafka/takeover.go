@@ -1,10 +1,10 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -38,22 +38,17 @@ func (g *generation) takeOver(ctx context.Context, offsets map[string]map[int32]
 		return nil, g.takeOverFailed(ctx, fmt.Errorf("kafka: take over partitions of group %s: %w", g.config.Group, err))
 	}
 	var wait sync.WaitGroup
-	var mu sync.Mutex // guards failed and offsets
+	var mu sync.Mutex // guards failed
 	var failed error
 	limit := make(chan struct{}, g.config.Limits.Starting)
 	for id := range ids {
 		wait.Go(func() {
 			limit <- struct{}{}
 			defer func() { <-limit }()
-			p, err := g.startPartition(ctx, id, offsets, ends)
+			err := g.startPartition(ctx, id, offsets, ends)
 			mu.Lock()
 			defer mu.Unlock()
-			if failed = errors.Join(failed, err); err != nil {
-				return
-			}
-			for i := range p.queues {
-				offsets[p.queues[i].topic][id] = kgo.NewOffset().At(p.queues[i].next)
-			}
+			failed = errors.Join(failed, err)
 		})
 	}
 	wait.Wait()
@@ -62,8 +57,14 @@ func (g *generation) takeOver(ctx context.Context, offsets map[string]map[int32]
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	maps.Copy(g.partitions, g.prepared)
-	clear(g.prepared)
+	for id := range ids {
+		p := g.prepared[id]
+		delete(g.prepared, id)
+		for i := range p.queues {
+			offsets[p.queues[i].topic][id] = kgo.NewOffset().At(p.queues[i].next)
+		}
+		g.partitions[id] = p
+	}
 	return offsets, nil
 }
 
@@ -78,28 +79,37 @@ func (g *generation) takeOverFailed(ctx context.Context, err error) error {
 	return err
 }
 
-// logEnds tells where logs begin and end, by topic and partition.
-type logEnds struct{ start, stable kadm.ListedOffsets }
+// logEnds tells where logs begin and end, by topic and partition. Between the
+// last stable offset and the high watermark lie transactions that are open, and
+// what came after their beginning.
+type logEnds struct{ start, stable, high kadm.ListedOffsets }
 
 // ends lists the ends of the inputs and of the table. It waits until no
 // transaction is open in the table: one that a killed member left there holds
 // the last stable offset back, and rows that were committed behind it with it.
 func (g *generation) ends(ctx context.Context, ids map[int32]bool) (ends logEnds, err error) {
 	topics := append([]string{g.config.TableTopic}, g.config.Inputs...)
-	list := func(from func(context.Context, ...string) (kadm.ListedOffsets, error), topics ...string) kadm.ListedOffsets {
+	list := func(from func(context.Context, ...string) (kadm.ListedOffsets, error)) kadm.ListedOffsets {
 		asking, stop := context.WithTimeout(ctx, requestTimeout)
 		defer stop()
 		listed, failed := from(asking, topics...)
+		for _, topic := range topics {
+			for id := range ids {
+				if _, is := listed.Lookup(topic, id); !is && failed == nil {
+					failed = fmt.Errorf("no offsets of topic %s, partition %d, were told", topic, id)
+				}
+			}
+		}
 		err = errors.Join(err, failed, listed.Error())
 		return listed
 	}
-	high := list(g.admin.ListEndOffsets, g.config.TableTopic)
+	ends.high = list(g.admin.ListEndOffsets)
 	for {
-		ends.stable = list(g.admin.ListCommittedOffsets, topics...)
-		ends.start = list(g.admin.ListStartOffsets, topics...)
+		ends.stable = list(g.admin.ListCommittedOffsets)
+		ends.start = list(g.admin.ListStartOffsets)
 		open := false
 		for id := range ids {
-			h, _ := high.Lookup(g.config.TableTopic, id)
+			h, _ := ends.high.Lookup(g.config.TableTopic, id)
 			s, _ := ends.stable.Lookup(g.config.TableTopic, id)
 			open = open || s.Offset < h.Offset
 		}
@@ -115,19 +125,22 @@ func (g *generation) ends(ctx context.Context, ids map[int32]bool) (ends logEnds
 }
 
 // startPartition restores one partition and starts its processor.
-func (g *generation) startPartition(ctx context.Context, id int32, offsets map[string]map[int32]kgo.Offset, ends logEnds) (*partition, error) {
+func (g *generation) startPartition(ctx context.Context, id int32, offsets map[string]map[int32]kgo.Offset, ends logEnds) error {
 	g.mu.Lock()
 	old := g.prepared[id]
 	delete(g.prepared, id)
 	g.mu.Unlock()
 	if old != nil { // the last call was cut short after this partition had started
 		if err := g.end(old); err != nil {
-			return nil, fatal{err}
+			return fatal{err}
 		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
 	table, err := g.config.Open(id)
 	if err != nil {
-		return nil, fatalf("kafka: open the table of partition %d: %w", id, err)
+		return fatalf("kafka: open the table of partition %d: %w", id, err)
 	}
 	_, generation := g.client.GroupMetadata()
 	p := &partition{id: id, table: table, session: newSession(g.config.Inputs, id, generation), ended: make(chan struct{})}
@@ -140,13 +153,13 @@ func (g *generation) startPartition(ctx context.Context, id int32, offsets map[s
 	}
 	if err != nil {
 		p.halt()
-		return nil, errors.Join(err, g.config.Close(id))
+		return errors.Join(err, g.config.Close(id))
 	}
 	g.mu.Lock()
 	g.prepared[id] = p
 	g.mu.Unlock()
 	observe1(g.config.Observer.Running, id)
-	return p, nil
+	return nil
 }
 
 // position finds where each input goes on, and refuses offsets that are gone:
@@ -160,8 +173,13 @@ func (g *generation) position(p *partition, offsets map[string]map[int32]kgo.Off
 	for _, topic := range g.config.Inputs {
 		start, _ := ends.start.Lookup(topic, p.id)
 		stable, _ := ends.stable.Lookup(topic, p.id)
+		high, _ := ends.high.Lookup(topic, p.id)
 		q := queue{topic: topic, next: start.Offset, until: stable.Offset, end: stable.Offset, committed: -1}
-		if committed := offsets[topic][p.id].EpochOffset().Offset; committed >= 0 {
+		offset, told := offsets[topic][p.id]
+		if !told {
+			return fmt.Errorf("kafka: the group's coordinator did not tell the offset of %s, partition %d", topic, p.id)
+		}
+		if committed := offset.EpochOffset().Offset; committed >= 0 {
 			q.next, q.committed = committed, committed
 		}
 		var why string
@@ -170,8 +188,8 @@ func (g *generation) position(p *partition, offsets map[string]map[int32]kgo.Off
 			why = "the group has no committed offset there, but its table is not empty"
 		case q.committed >= 0 && q.committed < start.Offset:
 			why = fmt.Sprintf("the group's offset %d lies before the log's start %d: records were deleted before they were processed", q.committed, start.Offset)
-		case q.committed > stable.Offset && q.committed > g.highWatermark(topic, p.id):
-			why = fmt.Sprintf("the group's offset %d lies behind the log's end %d: the topic was truncated or made anew", q.committed, stable.Offset)
+		case q.committed > high.Offset:
+			why = fmt.Sprintf("the group's offset %d lies behind the log's end %d: the topic was truncated or made anew", q.committed, high.Offset)
 		}
 		if why != "" {
 			return fatalf("kafka: group %s cannot go on in topic %s, partition %d: %s; nothing was changed. Set the offset by kafka-consumer-groups --reset-offsets to where processing must go on, or, to decide everything anew, delete the group, its table topic %s and the state directory", g.config.Group, topic, p.id, why, g.config.TableTopic)
@@ -179,19 +197,6 @@ func (g *generation) position(p *partition, offsets map[string]map[int32]kgo.Off
 		p.queues = append(p.queues, q)
 	}
 	return nil
-}
-
-// highWatermark is the end of a log, open transactions included; the last
-// stable offset lies before the group's own offset while somebody's is open.
-func (g *generation) highWatermark(topic string, partition int32) int64 {
-	ctx, stop := context.WithTimeout(g.ctx, requestTimeout)
-	defer stop()
-	listed, err := g.admin.ListEndOffsets(ctx, topic)
-	if err != nil {
-		return -1
-	}
-	end, _ := listed.Lookup(topic, partition)
-	return end.Offset
 }
 
 // startProcessor runs the partition's Goka processor until the partition is
@@ -204,14 +209,18 @@ func (g *generation) startProcessor(ctx context.Context, p *partition) error {
 	var running context.Context
 	running, p.stop = context.WithCancel(g.ctx)
 	go func() {
-		p.failed = processor.Run(running)
-		close(p.ended)
+		defer close(p.ended)
+		// One that was halted may end with an error or without one, which says
+		// nothing about its records.
+		if err := processor.Run(running); running.Err() == nil {
+			p.failed = cmp.Or(err, errors.New("it ended by itself"))
+		}
 	}()
 	select {
 	case <-p.session.running:
 		return nil
 	case <-p.ended:
-		return p.failure()
+		return cmp.Or(p.failure(), context.Cause(g.ctx))
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -219,21 +228,33 @@ func (g *generation) startProcessor(ctx context.Context, p *partition) error {
 
 // restore brings the table to the end of its changelog.
 func (g *generation) restore(ctx context.Context, p *partition, ends logEnds) error {
+	start, _ := ends.start.Lookup(g.config.TableTopic, p.id)
 	stable, _ := ends.stable.Lookup(g.config.TableTopic, p.id)
 	position, end := p.table.Position(), stable.Offset
 	g.restored(p, position, end)
-	if position > end {
-		return fatalf("kafka: the local table of partition %d holds offset %d of its changelog %s, which ends at %d: the topic was truncated or made anew. Put it back, or, to decide everything anew, delete the group, the topic and the state directory", p.id, position, g.config.TableTopic, end)
+	var why string
+	switch {
+	case position > end:
+		why = fmt.Sprintf("it ends at %d: the topic was truncated or made anew", end)
+	case position < start.Offset:
+		why = fmt.Sprintf("it begins at %d: rows were deleted that the table does not hold; see the topic's cleanup.policy, which must be compact and nothing else", start.Offset)
+	}
+	if why != "" {
+		return fatalf("kafka: the local table of partition %d holds its changelog %s up to offset %d, but %s. Nothing was changed. Put the topic back, or, to decide everything anew, delete the group, the topic and the state directory", p.id, g.config.TableTopic, position, why)
 	}
 	if position == end {
 		return nil
 	}
+	return g.restoreFrom(ctx, p, position, end)
+}
+
+func (g *generation) restoreFrom(ctx context.Context, p *partition, position, end int64) error {
 	began, rows := time.Now(), 0
 	client, err := kgo.NewClient(append(slices.Clone(g.config.Client),
 		kgo.SeedBrokers(g.config.Brokers...),
 		kgo.ClientID(g.config.transactionalID()),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{g.config.TableTopic: {p.id: kgo.NewOffset().At(position)}}),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), // compaction may have taken the offset away
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // what was deleted meanwhile would be missing in the table
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // the end may be one
 		kgo.FetchMaxBytes(fetchBytesMax),
@@ -247,6 +268,11 @@ func (g *generation) restore(ctx context.Context, p *partition, ends logEnds) er
 	defer client.Close()
 	for position < end {
 		n, next, err := g.restoreSome(ctx, client, p, end)
+		if err == nil && next == 0 {
+			asking, stop := context.WithTimeout(ctx, requestTimeout)
+			next, err = g.undelivered(asking, g.config.TableTopic, p.id, position)
+			stop()
+		}
 		if err != nil {
 			return err
 		}
@@ -260,8 +286,10 @@ func (g *generation) restore(ctx context.Context, p *partition, ends logEnds) er
 
 // restoreSome applies what one poll gives, up to end.
 func (g *generation) restoreSome(ctx context.Context, client *kgo.Client, p *partition, end int64) (n int, next int64, err error) {
-	fetches := client.PollFetches(ctx)
-	if ctx.Err() != nil {
+	waiting, stop := context.WithTimeout(ctx, g.config.Limits.Idle)
+	defer stop()
+	fetches := client.PollFetches(waiting)
+	if ctx.Err() != nil || waiting.Err() != nil && fetches.NumRecords() == 0 {
 		return 0, 0, ctx.Err()
 	}
 	if errs := fetches.Errors(); len(errs) > 0 {

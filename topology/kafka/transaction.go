@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,13 +48,9 @@ func (g *generation) transaction() error {
 	}
 	told.Took = time.Since(began)
 	observe1(g.config.Observer.Transaction, told)
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	for _, p := range held {
 		for i := range p.queues {
-			q := &p.queues[i]
-			g.throttle(q, p.id)
-			if g.config.Observer.Position != nil {
+			if q := &p.queues[i]; g.config.Observer.Position != nil {
 				g.config.Observer.Position(q.topic, p.id, Progress{q.next, q.end})
 			}
 		}
@@ -61,42 +58,46 @@ func (g *generation) transaction() error {
 	return nil
 }
 
-// round hands every partition what it may process, and waits until all of it
-// is processed. It returns how many records that were.
+// round hands every partition what it may process, no more than most in all,
+// and waits until all of it is processed. It returns how many records that
+// were. How many one partition gets follows what a round takes: a round of slow
+// steps must not outlive the transaction's time, or the broker's patience with
+// it.
 func (g *generation) round(held []*partition, most int) (records int, err error) {
 	if most <= 0 {
 		return 0, nil
 	}
-	for _, p := range held {
-		records += p.hand(g.config, most)
+	began, full := time.Now(), false
+	for i := range held {
+		p := held[(g.turn+i)%len(held)] // another one is first every time, so that none is left out
+		share := min(g.share, most-records)
+		if share == 0 {
+			break
+		}
+		n := p.hand(g.config, share)
+		records, full = records+n, full || n == g.share
 	}
+	g.turn++
 	for _, p := range held {
-		if p.handed == 0 {
+		if len(p.handed) == 0 {
 			continue
 		}
 		select {
 		case <-p.session.done:
 			p.processed(g.config)
 		case <-p.ended:
-			return 0, p.failure()
+			return 0, cmp.Or(p.failure(), context.Cause(g.ctx))
 		case <-g.ctx.Done():
 			return 0, context.Cause(g.ctx)
 		}
 	}
+	switch took := time.Since(began); {
+	case took > g.config.Limits.TransactionTime:
+		g.share = max(g.share/2, shareMin)
+	case full && took < g.config.Limits.TransactionTime/2:
+		g.share = min(g.share*2, claimRecords)
+	}
 	return records, nil
-}
-
-// failure says why a processor has ended, nil if it runs.
-func (p *partition) failure() error {
-	select {
-	case <-p.ended:
-	default:
-		return nil
-	}
-	if p.failed == nil {
-		return fatalf("kafka: the processor of partition %d ended by itself", p.id)
-	}
-	return fatalf("kafka: process partition %d: %s", p.id, limited(p.failed.Error()))
 }
 
 // commit sends the rows, makes sure that all was delivered, commits the
@@ -114,8 +115,8 @@ func (g *generation) commit(held []*partition, told *Transaction) error {
 	if err := g.client.Flush(ctx); err != nil {
 		return reset{resetCommit, fmt.Errorf("kafka: flush a transaction: %w", err)}
 	}
-	if failed := g.produceError.Load(); failed != nil {
-		return g.undelivered(*failed)
+	if cause := context.Cause(g.ctx); cause != nil {
+		return cause // a record was not written
 	}
 	moved := map[*queue]int64{}
 	if g.produced.Load() > 0 {
@@ -138,7 +139,17 @@ func (g *generation) commit(held []*partition, told *Transaction) error {
 	}
 	told.Sealing = time.Since(g.ended)
 	g.committed++
+	if told.Outputs+told.Rows > 0 {
+		g.confirmed(held)
+	}
 	return nil
+}
+
+// confirmed says that what was processed of these partitions is committed.
+func (g *generation) confirmed(held []*partition) {
+	for _, p := range held {
+		observe1(g.config.Observer.Committed, p.id)
+	}
 }
 
 // sendRows sends of each key of the table the last row, since what lies
@@ -164,17 +175,17 @@ func (g *generation) sendRows(p *partition) error {
 	return nil
 }
 
-// acknowledged is called for every record that was sent.
+// acknowledged is called for every record that was sent. One that was not
+// written ends the generation at once: its transaction cannot be committed.
 func (g *generation) acknowledged(record *kgo.Record, err error) {
 	if err != nil {
-		err = fmt.Errorf("kafka: write a record to %s: %w", record.Topic, err)
-		g.produceError.CompareAndSwap(nil, &err)
+		g.cancel(refusedRecord(fmt.Errorf("kafka: write a record to %s: %w", record.Topic, err)))
 	}
 }
 
-// undelivered judges a record that was not written. One that no broker will
+// refusedRecord judges a record that was not written. One that no broker will
 // ever take would fail again.
-func (g *generation) undelivered(err error) error {
+func refusedRecord(err error) error {
 	for _, refusal := range []error{kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidRecord, kerr.InvalidTimestamp, kerr.TopicAuthorizationFailed, kerr.UnknownTopicOrPartition} {
 		if errors.Is(err, refusal) {
 			return fatal{err}
@@ -204,14 +215,17 @@ func (g *generation) seal(held []*partition) error {
 	return errors.Join(failed...)
 }
 
-// sendPositions puts the positions that have moved into the open transaction.
+// sendPositions puts the positions that have moved into the open transaction,
+// and that of a record which is handed again: with it the group's coordinator
+// checks that the partition is still this member's, and another owner waits
+// until the transaction is over.
 func (g *generation) sendPositions(ctx context.Context, held []*partition, moved map[*queue]int64) error {
 	request := kmsg.NewPtrTxnOffsetCommitRequest()
 	for i, topic := range g.config.Inputs {
 		t := kmsg.NewTxnOffsetCommitRequestTopic()
 		t.Topic, t.TopicID = topic, g.topicIDs[topic]
 		for _, p := range held {
-			if q := &p.queues[i]; q.next != q.committed {
+			if q := &p.queues[i]; q.next != q.committed || p.alone == q {
 				at := kmsg.NewTxnOffsetCommitRequestTopicPartition()
 				at.Partition, at.Offset = p.id, q.next
 				t.Partitions = append(t.Partitions, at)
@@ -275,7 +289,7 @@ func (g *generation) commitPositions(held []*partition) error {
 	}
 	if len(moved) == 0 {
 		g.told = time.Now()
-		return nil
+		return nil // confirmed already
 	}
 	request.Group, request.InstanceID = g.config.Group, &g.config.Instance
 	request.MemberID, request.Generation = g.client.GroupMetadata()
@@ -293,6 +307,7 @@ func (g *generation) commitPositions(held []*partition) error {
 		return reset{resetCommit, fmt.Errorf("kafka: commit positions: %w", err)}
 	}
 	g.tell(moved)
+	g.confirmed(held)
 	return nil
 }
 
