@@ -1,0 +1,256 @@
+package benchmarks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/vouch-engine/vouch/topology"
+)
+
+// observer looks at a group from outside, by what any client may ask.
+type observer struct {
+	admin  *kadm.Client
+	prefix string
+	group  string
+	inputs []string
+}
+
+func newObserver(client *kgo.Client, prefix string) *observer {
+	o := &observer{admin: kadm.NewClient(client), prefix: prefix, group: prefix + topology.CertifierGroup}
+	for _, topic := range topology.Inputs {
+		o.inputs = append(o.inputs, prefix+topic)
+	}
+	return o
+}
+
+// The states of a transaction that matter here, by the brokers' names.
+const (
+	transactionOpen   = "Ongoing"
+	transactionEnding = "Prepare" // PrepareCommit, PrepareAbort: its markers are being written
+)
+
+// patiently asks until the answer is none that goes away by itself: a broker
+// that has just started has no coordinators yet.
+func patiently(ctx context.Context, question func() error) error {
+	for start := time.Now(); ; time.Sleep(lagEvery) {
+		err := question()
+		var shards *kadm.ShardErrors
+		passing := kerr.IsRetriable(err) || errors.As(err, &shards) && len(shards.Errs) > 0 && kerr.IsRetriable(shards.Errs[0].Err)
+		if !passing || ctx.Err() != nil || time.Since(start) > coordinatorTimeout {
+			return err
+		}
+	}
+}
+
+// transaction is the state of a member's transaction, empty if it never had one.
+func (o *observer) transaction(ctx context.Context, member string) (state string, err error) {
+	id := o.group + "." + member
+	err = patiently(ctx, func() error {
+		described, err := o.admin.DescribeTransactions(ctx, id)
+		if err != nil {
+			return err
+		}
+		found, err := described.On(id, func(t *kadm.DescribedTransaction) error { return t.Err })
+		state = found.State
+		return err
+	})
+	if errors.Is(err, kerr.TransactionalIDNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("describe the transaction of %s: %w", id, err)
+	}
+	return state, nil
+}
+
+// leftOpen says whether a killed member left a transaction open. One whose end
+// had been asked for is none: the broker completes it.
+func (o *observer) leftOpen(ctx context.Context, member string) (bool, error) {
+	for {
+		state, err := o.transaction(ctx, member)
+		if err != nil || !strings.HasPrefix(state, transactionEnding) {
+			return state == transactionOpen, err
+		}
+		time.Sleep(lookEvery)
+	}
+}
+
+// lag is how many records of the inputs the group has not committed, in the
+// partitions of one member or, if it has none yet or none is named, in all.
+func (o *observer) lag(ctx context.Context, member string) (lag int64, err error) {
+	var only []int32
+	if member != "" {
+		if only, err = o.partitions(ctx, member); err != nil {
+			return 0, err
+		}
+	}
+	var committed kadm.OffsetResponses
+	err = patiently(ctx, func() (err error) {
+		committed, err = o.admin.FetchOffsets(ctx, o.group)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("fetch the offsets of %s: %w", o.group, err)
+	}
+	ends, err := o.admin.ListCommittedOffsets(ctx, o.inputs...)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return 0, fmt.Errorf("list the ends of the inputs: %w", err)
+	}
+	ends.Each(func(end kadm.ListedOffset) {
+		if len(only) > 0 && !slices.Contains(only, end.Partition) {
+			return
+		}
+		at, found := committed.Lookup(end.Topic, end.Partition)
+		if !found {
+			at.At = 0
+		}
+		lag += end.Offset - max(at.At, 0)
+	})
+	return lag, nil
+}
+
+// partitions are those of the inputs that a member has been assigned. A killed
+// one is still a member, until its session ends.
+func (o *observer) partitions(ctx context.Context, member string) (all []int32, err error) {
+	var described kadm.DescribedGroups
+	err = patiently(ctx, func() (err error) {
+		described, err = o.admin.DescribeGroups(ctx, o.group)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("describe the group %s: %w", o.group, err)
+	}
+	for _, m := range described[o.group].Members {
+		assigned, is := m.Assigned.AsConsumer()
+		if !is || m.InstanceID == nil || *m.InstanceID != member {
+			continue
+		}
+		for _, t := range assigned.Topics {
+			if t.Topic == o.inputs[0] {
+				all = append(all, t.Partitions...)
+			}
+		}
+	}
+	return all, nil
+}
+
+// ready waits until an instance has all partitions and says that it is ready.
+func (o *observer) ready(ctx context.Context, i *instance) error {
+	last := "it has not got all partitions"
+	for start := time.Now(); time.Since(start) < readyTimeout; {
+		owned, err := o.partitions(ctx, i.name)
+		if err != nil {
+			return err
+		}
+		if len(owned) == partitions {
+			status, text := ask(ctx, "http://"+i.listen+"/ready")
+			if status == http.StatusOK {
+				return nil
+			}
+			last = text
+		}
+		if err := i.sleep(ctx, lagEvery); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("instance %s is not ready after %v (readyTimeout): %s", i.name, readyTimeout, last)
+}
+
+// ask gets a page: its status, and its text or why there is none.
+func ask(ctx context.Context, url string) (status int, text string) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, err.Error()
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, 1<<10))
+	if err != nil {
+		return 0, err.Error()
+	}
+	return answer.StatusCode, strings.TrimSpace(string(body))
+}
+
+// settled waits until every transaction that wrote to the run's topics has
+// ended for its readers: a broker answers the one who commits before it has
+// written all markers.
+func (o *observer) settled(ctx context.Context) error {
+	topics, err := o.topics(ctx)
+	if err != nil {
+		return err
+	}
+	for start := time.Now(); time.Since(start) < settleTimeout; time.Sleep(lookEvery) {
+		stable, err := o.admin.ListCommittedOffsets(ctx, topics...)
+		if err == nil {
+			err = stable.Error()
+		}
+		if err != nil {
+			return fmt.Errorf("list the last stable offsets: %w", err)
+		}
+		ends, err := o.admin.ListEndOffsets(ctx, topics...)
+		if err == nil {
+			err = ends.Error()
+		}
+		if err != nil {
+			return fmt.Errorf("list the ends of the topics: %w", err)
+		}
+		open := 0
+		ends.Each(func(end kadm.ListedOffset) {
+			if at, _ := stable.Lookup(end.Topic, end.Partition); at.Offset < end.Offset {
+				open++
+			}
+		})
+		if open == 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("transactions are still open %v (settleTimeout) after every instance has ended", settleTimeout)
+}
+
+// topics are those of the run.
+func (o *observer) topics(ctx context.Context) ([]string, error) {
+	topics, err := o.admin.ListTopics(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list the topics of the run: %w", err)
+	}
+	return slices.DeleteFunc(topics.Names(), func(name string) bool { return !strings.HasPrefix(name, o.prefix) }), nil
+}
+
+// clean deletes the run's topics and group.
+func (o *observer) clean(ctx context.Context) error {
+	topics, err := o.topics(ctx)
+	if err != nil {
+		return err
+	}
+	deleted, err := o.admin.DeleteTopics(ctx, topics...)
+	if err == nil {
+		err = deleted.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("delete the topics of %s: %w", o.prefix, err)
+	}
+	groups, err := o.admin.DeleteGroups(ctx, o.group)
+	if err == nil {
+		err = groups.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("delete the group %s: %w", o.group, err)
+	}
+	return nil
+}
