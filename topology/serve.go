@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -17,9 +18,9 @@ const (
 	serveTimeout  = time.Second     // for requests that are being answered when the process ends
 )
 
-// serve answers /metrics, /ready (200 when ready gives nil, else 503 and why)
-// and /live until the returned function is called. Without an address it does
-// nothing.
+// serve answers /metrics, /ready (200 when ready gives nil, else 503 and why),
+// /live, and Go's profiles under /debug/pprof/, until the returned function is
+// called. Without an address it does nothing.
 func serve(o RunOptions, ready func() error) (stop func(), err error) {
 	if o.Listen == "" {
 		return func() {}, nil
@@ -38,6 +39,9 @@ func serve(o RunOptions, ready func() error) (stop func(), err error) {
 		}
 		fmt.Fprintln(w, "ready")
 	})
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
