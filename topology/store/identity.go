@@ -41,23 +41,25 @@ func claim(disk vfs.FS, directory, owner string) (*pebble.Lock, error) {
 }
 
 func identify(disk vfs.FS, directory, owner string) error {
-	want := fmt.Sprintf("%s\nowner %q\n", identityFormat, owner)
 	found, err := readIdentity(disk, disk.PathJoin(directory, identityFile))
 	if oserror.IsNotExist(err) {
-		return writeIdentity(disk, directory, want)
+		return writeIdentity(disk, directory, fmt.Sprintf("%s\nowner %q\n", identityFormat, owner))
 	}
 	if err != nil {
 		return accessError(directory, err)
 	}
 	format, rest, _ := strings.Cut(found, "\n")
-	switch {
-	case found == want:
-		return nil
-	case format != identityFormat:
+	if format != identityFormat {
 		return fmt.Errorf("store: open %s: its format is %q, and this program knows %q: stop, remove the directory, and start again: it is rebuilt from the changelog", directory, format, identityFormat)
-	default:
-		return fmt.Errorf("store: open %s: it belongs to another: it says %q, and this is owner %q: give each a directory of its own, or remove this one: it is rebuilt from the changelog", directory, strings.TrimSuffix(rest, "\n"), owner)
 	}
+	other := ""
+	if _, err := fmt.Sscanf(rest, "owner %q\n", &other); err != nil {
+		return describe("open", directory, damaged(fmt.Errorf("read %s: %w", identityFile, err)))
+	}
+	if other != owner {
+		return fmt.Errorf("store: open %s: it belongs to %q, and this is %q: give each a directory of its own, or remove this one: it is rebuilt from the changelog", directory, other, owner)
+	}
+	return nil
 }
 
 func readIdentity(disk vfs.FS, path string) (string, error) {

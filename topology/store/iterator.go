@@ -1,9 +1,9 @@
 package store
 
 import (
-	"bytes"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/lovoo/goka/storage"
@@ -56,63 +56,65 @@ func (p *Partition) overlay(start, limit []byte) []overlaid {
 	return rows
 }
 
+// iterator merges the two: the row above Pebble counts where both have one.
 type iterator struct {
 	store   *Store
-	overlay []overlaid // from here on
-	at      int
-	table   *pebble.Iterator // at the first row that was not given
-	prefix  []byte
+	overlay []overlaid
+	at      int              // the first of overlay that was not given
+	table   *pebble.Iterator // at the first of Pebble's rows that was not given
+	prefix  []byte           // of Pebble's keys
 
 	key, value []byte
 }
 
-// Next goes to the next row.
-func (i *iterator) Next() bool {
-	for {
-		onTable := i.table.Valid()
-		if i.at == len(i.overlay) && !onTable {
-			return false
-		}
-		order := -1 // of the next row above Pebble, compared with the next one in it
-		if i.at == len(i.overlay) {
-			order = 1
-		} else if onTable {
-			order = bytes.Compare([]byte(i.overlay[i.at].key), i.table.Key()[prefixBytes:])
+// settle leaves out what is deleted above Pebble. It says whether there is a
+// next row, and whether it is the one of Pebble.
+func (i *iterator) settle() (is, onTable bool) {
+	for ; i.at < len(i.overlay); i.at++ {
+		order := -1 // of the next row above Pebble compared with Pebble's next
+		if i.table.Valid() {
+			order = strings.Compare(i.overlay[i.at].key, string(i.table.Key()[prefixBytes:]))
 		}
 		if order > 0 {
-			i.key = append(i.key[:0], i.table.Key()[prefixBytes:]...)
-			i.value = append(make([]byte, 0, len(i.table.Value())), i.table.Value()...)
-			i.table.Next()
-			return true
+			return true, true
 		}
 		if order == 0 {
 			i.table.Next()
 		}
-		row := i.overlay[i.at]
-		i.at++
-		if row.value != nil {
-			i.key, i.value = append(i.key[:0], row.key...), row.value
-			return true
+		if i.overlay[i.at].value != nil {
+			return true, false
 		}
 	}
+	return i.table.Valid(), true
 }
 
-// Seek goes before the first row at or after key, and says whether there is one.
+// Next goes to the next row.
+func (i *iterator) Next() bool {
+	is, onTable := i.settle()
+	switch {
+	case !is:
+		return false
+	case onTable:
+		i.key = append(i.key[:0], i.table.Key()[prefixBytes:]...)
+		i.value = copyOf(i.table.Value())
+		i.table.Next()
+	default:
+		row := i.overlay[i.at]
+		i.key, i.value = append(i.key[:0], row.key...), row.value
+		i.at++
+	}
+	return true
+}
+
+// Seek goes before the first row at or after key, and says whether there is
+// one; Next goes to it.
 func (i *iterator) Seek(key []byte) bool {
 	i.table.SeekGE(append(slices.Clip(i.prefix), key...))
 	i.at, _ = slices.BinarySearchFunc(i.overlay, string(key), func(row overlaid, key string) int {
-		return bytes.Compare([]byte(row.key), []byte(key))
+		return strings.Compare(row.key, key)
 	})
-	// A deleted row above Pebble is none; look, and go back.
-	if !i.Next() {
-		return false
-	}
-	found := bytes.Clone(i.key)
-	i.table.SeekGE(append(slices.Clip(i.prefix), found...))
-	i.at, _ = slices.BinarySearchFunc(i.overlay, string(found), func(row overlaid, key string) int {
-		return bytes.Compare([]byte(row.key), []byte(key))
-	})
-	return true
+	is, _ := i.settle()
+	return is
 }
 
 // Err gives the error that ended the iteration, if one did.

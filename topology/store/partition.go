@@ -11,10 +11,13 @@ import (
 	"github.com/lovoo/goka/storage"
 )
 
-// stagedKept is how many rows the map of staged rows may have had and still be
-// used again; emptying a larger one for each small transaction would cost more
-// than a new one.
-const stagedKept = 8192
+const (
+	// stagedKept is how many rows the map of staged rows may have had and always
+	// be used again. Emptying a map costs as much as it has ever held: a larger
+	// one is given up when a transaction has used less than a stagedUsed-th.
+	stagedKept = 8192
+	stagedUsed = 8
+)
 
 // Partition is one partition of the table. It is Goka's storage, and what the
 // runtime of transactions calls a table.
@@ -83,7 +86,7 @@ func (p *Partition) Get(key string) ([]byte, error) {
 		return value, p.store.failure()
 	}
 	var value []byte
-	err := p.look(key, func(found []byte) { value = append(make([]byte, 0, len(found)), found...) })
+	err := p.look(key, func(found []byte) { value = copyOf(found) })
 	return value, err
 }
 
@@ -117,6 +120,9 @@ func (p *Partition) look(key string, found func(value []byte)) error {
 	return p.store.failure()
 }
 
+// copyOf is never nil, which would mean deleted.
+func copyOf(value []byte) []byte { return append(make([]byte, 0, len(value)), value...) }
+
 // Set stages a row. The value is the store's from now on; nil deletes the row,
 // as it does in the changelog.
 func (p *Partition) Set(key string, value []byte) error {
@@ -145,7 +151,7 @@ func (p *Partition) Staged(f func(key string, value []byte) error) error {
 // Drop forgets the staged rows.
 func (p *Partition) Drop() {
 	p.peak = max(p.peak, len(p.staged))
-	if p.peak > stagedKept {
+	if p.peak > stagedKept && len(p.staged) < p.peak/stagedUsed {
 		p.peak = 0
 		p.staged = map[string][]byte{}
 		return
@@ -173,7 +179,7 @@ func (p *Partition) Restore(rows iter.Seq2[[]byte, []byte], next int64) error {
 	return p.commit(next, func(pending *layer) {
 		for key, value := range rows {
 			if value != nil {
-				value = append(make([]byte, 0, len(value)), value...)
+				value = copyOf(value)
 			}
 			pending.put(string(key), value)
 		}
@@ -209,6 +215,9 @@ func (p *Partition) Position() int64 { return p.position }
 
 // Empty says whether there is no row at all, staged ones included.
 func (p *Partition) Empty() (bool, error) {
+	if p.holds() {
+		return false, p.store.failure()
+	}
 	rows, err := p.Iterator()
 	if err != nil {
 		return false, err
@@ -217,9 +226,31 @@ func (p *Partition) Empty() (bool, error) {
 	return !rows.Next(), rows.Err()
 }
 
+// holds says whether there is a row above Pebble. It seldom looks at more than
+// one, since most are not deletions.
+func (p *Partition) holds() bool {
+	l := p.layers.Load()
+	above := []map[string][]byte{p.staged, l.pending.rows}
+	if l.frozen != nil {
+		above = append(above, l.frozen.rows)
+	}
+	for _, rows := range above {
+		for key := range rows {
+			if value, _ := p.recent(key); value != nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Release gives the partition back: what is pending is written, what is staged
-// is dropped. It can be opened again afterwards, even after an error.
+// is dropped. It can be opened again afterwards, even after an error; a second
+// call does nothing.
 func (p *Partition) Release() error {
+	if p.released {
+		return nil
+	}
 	p.Drop()
 	p.released = true
 	err := p.store.flush(p)

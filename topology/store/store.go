@@ -37,9 +37,9 @@
 // # Memory
 //
 // At most PendingBytes of rows in maps, half as much again for the batch in
-// flight, CacheBytes of blocks, and memTableBytes; beyond that what a
-// transaction has staged, and about 100 MB more for every GB on disk at the
-// worst (filters and indexes of open tables are in CacheBytes).
+// flight, CacheBytes of blocks, filters and indexes of tables, and two
+// memtables of 16 MiB; beyond that, what the open transactions have staged, and
+// those by which pending rows go past their half before the others wait.
 //
 // # Format, version 1
 //
@@ -141,10 +141,13 @@ type Store struct {
 	mu         sync.Mutex
 	partitions map[int32]*Partition // those that are open
 
+	ending sync.Mutex // held by Close
 	// closing is held for reading while Pebble is asked for its metrics, which
 	// it must not be after its end.
 	closing sync.RWMutex
-	closed  bool
+	closed  bool      // guarded by both
+	once    sync.Once // of Close
+	ended   error     // what it returned
 }
 
 // Open opens the store in a directory, or begins one. The error says what to
@@ -273,33 +276,25 @@ func (s *Store) Partition(p int32) (*Partition, error) {
 // read the changelog. Staged rows are dropped. No partition may be in a call;
 // from now on each gives an error. The store is gone whatever Close returns.
 func (s *Store) Close() error {
-	s.closing.RLock()
-	closed := s.closed
-	s.closing.RUnlock()
-	if closed {
+	s.ending.Lock()
+	defer s.ending.Unlock()
+	if s.closed {
 		return nil
 	}
 	err := s.flush(s.open()...)
-	s.writer <- struct{}{} // for good: a write that an error has ended is over
+	s.writer <- struct{}{} // for good; a write that runs on after an error is over
 	if err == nil {
 		err = s.flushMemTable()
 	}
+	s.fail("", errClosed) // from now on, if nothing was wrong before
 	s.closing.Lock()
 	defer s.closing.Unlock()
 	s.closed = true
-	if err != nil {
-		return errors.Join(err, s.shut(nil))
+	end := errors.Join(s.db.Close(), s.lock.Close())
+	if err == nil && end != nil {
+		err = describe("close", s.config.Directory, end)
 	}
-	return s.shut(s.fail("", errClosed))
-}
-
-// shut ends Pebble. Its own errors after a failure say nothing new.
-func (s *Store) shut(healthy error) error {
-	err := errors.Join(s.db.Close(), s.lock.Close())
-	if healthy == nil || err == nil {
-		return nil
-	}
-	return describe("close", s.config.Directory, err)
+	return err // with it, the other says nothing new
 }
 
 // open gives the partitions that are open.

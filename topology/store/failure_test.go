@@ -1,0 +1,308 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+)
+
+func wantError(t *testing.T, err error, words ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error, want one with %q", words)
+	}
+	for _, word := range words {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("the error is %q, and does not say %q", err, word)
+		}
+	}
+}
+
+// TestInUse: the second to open a directory is told so, be it of this process
+// or of another.
+func TestInUse(t *testing.T) {
+	const variable = "VOUCH_STORE_TEST_DIRECTORY"
+	config := testConfig()
+	config.Directory = os.Getenv(variable)
+	if config.Directory != "" { // this is the other process
+		_, err := Open(config)
+		fmt.Println(err)
+		return
+	}
+	config.Directory = filepath.Join(t.TempDir(), "deep", "store")
+	s := must(Open(config))
+	_, err := Open(config)
+	wantError(t, err, config.Directory, "another process has it", "a directory of its own")
+	other := exec.Command(os.Args[0], "-test.run=^TestInUse$")
+	other.Env = append(os.Environ(), variable+"="+config.Directory)
+	wantError(t, errors.New(string(must(other.CombinedOutput()))), config.Directory, "another process has it")
+	ok(s.Close())
+	ok(must(Open(config)).Close())
+}
+
+// TestRefused: a directory that is not this store's is left as it is, with a
+// sentence that says what to do.
+func TestRefused(t *testing.T) {
+	disk := vfs.NewMem()
+	config := testConfig()
+	ok(must(open(config, disk)).Close())
+
+	other := config
+	other.Owner = "other"
+	_, err := open(other, disk)
+	wantError(t, err, `belongs to "test"`, `this is "other"`, "remove this one: it is rebuilt from the changelog")
+
+	put(disk, "store/IDENTITY", "vouch store 2\nowner \"test\"\n")
+	_, err = open(config, disk)
+	wantError(t, err, `"vouch store 2"`, "remove the directory", "rebuilt from the changelog")
+
+	put(disk, "store/IDENTITY", "vouch store 1\nowner")
+	_, err = open(config, disk)
+	wantError(t, err, "damaged", "remove the directory", "rebuilt from the changelog")
+
+	ok(disk.MkdirAll("home", 0o755))
+	put(disk, "home/letter", "dear")
+	config.Directory = "home"
+	_, err = open(config, disk)
+	wantError(t, err, "home", "other files", "new directory")
+
+	_, err = open(Config{PendingBytes: -1}, disk)
+	wantError(t, err, "Directory", "Owner", "PendingBytes")
+}
+
+func put(disk vfs.FS, path, text string) {
+	file := must(disk.Create(path, vfs.WriteCategoryUnspecified))
+	must(file.Write([]byte(text)))
+	ok(file.Close())
+}
+
+// TestUnfinishedIdentity: a kill while a store begins does not end it.
+func TestUnfinishedIdentity(t *testing.T) {
+	disk := vfs.NewMem()
+	ok(disk.MkdirAll("store", 0o755))
+	put(disk, "store/IDENTITY.tmp", "vouch st")
+	ok(must(open(testConfig(), disk)).Close())
+}
+
+// TestNotWritable: whichever file cannot be written, the error says where.
+func TestNotWritable(t *testing.T) {
+	for _, file := range []string{"LOCK", "IDENTITY", "MANIFEST"} {
+		disk := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && strings.Contains(op.Path, file) {
+				return &iofs.PathError{Op: "open", Path: op.Path, Err: syscall.EACCES}
+			}
+			return nil
+		}))
+		_, err := open(testConfig(), disk)
+		wantError(t, err, "store: open store", "permission denied", "let this user write there")
+	}
+}
+
+// TestOpenedTwice: a partition is open once at a time.
+func TestOpenedTwice(t *testing.T) {
+	s := must(open(testConfig(), vfs.NewMem()))
+	p := must(s.Partition(3))
+	_, err := s.Partition(3)
+	wantError(t, err, "partition 3", "open already")
+	ok(p.Release())
+	must(s.Partition(3))
+	ok(s.Close())
+	ok(s.Close())
+	_, err = s.Partition(4)
+	wantError(t, err, "closed")
+	_, err = p.Get("")
+	wantError(t, err, "closed")
+	same(t, "stats", s.Stats(), Stats{})
+}
+
+// full is a disk on which files of one kind cannot be written once it is on.
+func full(disk vfs.FS, kind string, on *atomic.Bool) vfs.FS {
+	return errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if on.Load() && op.Kind.ReadOrWrite() == errorfs.OpIsWrite && strings.Contains(op.Path, kind) {
+			return &iofs.PathError{Op: "write", Path: op.Path, Err: syscall.ENOSPC}
+		}
+		return nil
+	}))
+}
+
+// TestDiskFull: whatever cannot be written, a Seal says so and what to do, no
+// call waits for ever, and with space again the store is a prefix of the
+// changelog.
+func TestDiskFull(t *testing.T) {
+	for _, kind := range []string{".sst", "MANIFEST", ""} {
+		t.Run(kind, func(t *testing.T) {
+			const sentence = "store: write store: no space left on the disk: free space and start again; nothing is lost, the changelog has it"
+			memory, on := vfs.NewCrashableMem(), new(atomic.Bool)
+			config := testConfig()
+			config.PendingBytes = 1 << 20
+			s := must(open(config, full(memory, kind, on)))
+			p := must(s.Partition(0))
+			random, logs := rand.New(rand.NewPCG(1, 1)), make([]changelog, 1)
+			var err error
+			for n := 0; err == nil && n < 5000; n++ {
+				on.Store(n >= 1000)
+				err = transact(p, &logs[0], random)
+			}
+			wantError(t, err, sentence)
+			if !errors.Is(err, syscall.ENOSPC) {
+				t.Errorf("%v is no ENOSPC", err)
+			}
+			_, err = p.Get("1")
+			wantError(t, err, sentence)
+			wantError(t, p.Scan(nil, nil, nil), sentence)
+			wantError(t, p.Release(), sentence)
+			wantError(t, s.Close(), sentence)
+			if found := checkWreck(t, config, memory, logs); found == 0 {
+				t.Error("nothing was on the disk, so nothing was tested")
+			}
+			if kind == ".sst" {
+				return // a new directory needs none
+			}
+			_, err = open(Config{Directory: "new", Owner: "test"}, full(memory, kind, on))
+			wantError(t, err, "new", "no space left on the disk", "free space and start again")
+		})
+	}
+}
+
+// TestFailureStays: once a write has failed, nothing more is written, even if
+// the disk is well again: Pebble would try again, and a manifest could name
+// tables that it threw away in between.
+func TestFailureStays(t *testing.T) {
+	memory, on := vfs.NewMem(), new(atomic.Bool)
+	s := must(open(testConfig(), full(memory, ".sst", on)))
+	p := must(s.Partition(0))
+	ok(p.Set("1", []byte("row")))
+	ok(p.Seal(1))
+	on.Store(true)
+	ok(s.flush(p))
+	if s.flushMemTable() == nil {
+		t.Fatal("the memtable was flushed to a full disk")
+	}
+	before := memory.String()
+	on.Store(false)
+	time.Sleep(5 * failedPause)
+	if after := memory.String(); after != before {
+		t.Errorf("the directory went from\n%s\nto\n%s", before, after)
+	}
+	wantError(t, s.Close(), "no space left")
+	_, err := open(testConfig(), memory)
+	ok(err)
+}
+
+// TestDamage: damage is found, and the remedy is in the error, but no key is.
+func TestDamage(t *testing.T) {
+	const secret = "citizen-4711"
+	for _, kind := range []string{".sst", "marker.manifest", "missing"} {
+		t.Run(kind, func(t *testing.T) {
+			config, said := testConfig(), new(bytes.Buffer)
+			config.Directory, config.Logger = t.TempDir(), slog.New(slog.NewTextHandler(said, nil))
+			s := must(Open(config))
+			p := must(s.Partition(0))
+			for n := range 2000 {
+				ok(p.Set(fmt.Sprintf("%s-%d", secret, n), bytes.Repeat([]byte{byte(n), byte(n >> 3)}, 300)))
+			}
+			ok(p.Seal(1))
+			ok(s.Close())
+			damage(config.Directory, kind)
+			err := readAll(config, secret)
+			wantError(t, err, config.Directory, "damaged", "remove the directory, and start again: it is rebuilt from the changelog")
+			if strings.Contains(err.Error()+said.String(), secret) {
+				t.Errorf("a key is in %q or in %q", err, said)
+			}
+		})
+	}
+}
+
+// damage spoils each file of a kind in its middle, or removes the tables.
+func damage(directory, kind string) {
+	pattern := kind
+	if kind == "missing" {
+		pattern = ".sst"
+	}
+	for _, path := range must(filepath.Glob(filepath.Join(directory, "*"+pattern+"*"))) {
+		if kind == "missing" {
+			ok(os.Remove(path))
+			continue
+		}
+		if kind == "marker.manifest" {
+			ok(os.Rename(path, path+"9"))
+			continue
+		}
+		text := must(os.ReadFile(path))
+		for n := len(text) / 4; n < len(text)*3/4; n += 100 {
+			text[n] ^= 0x55
+		}
+		ok(os.WriteFile(path, text, 0o644))
+	}
+}
+
+func readAll(config Config, prefix string) error {
+	s, err := Open(config)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	p, err := s.Partition(0)
+	for n := 0; err == nil && n < 2000; n++ {
+		_, err = p.Get(fmt.Sprintf("%s-%d", prefix, n))
+	}
+	return err
+}
+
+// TestSealWaits: what is pending is bounded by waiting for the disk, and what
+// waits goes on with the disk.
+func TestSealWaits(t *testing.T) {
+	var blocked atomic.Bool
+	gate := make(chan struct{})
+	disk := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if blocked.Load() && op.Kind == errorfs.OpCreate && strings.HasSuffix(op.Path, ".sst") {
+			<-gate
+		}
+		return nil
+	}))
+	config := testConfig()
+	config.PendingBytes, config.Index = 4*flushBytes, nil
+	s := must(open(config, disk))
+	p := must(s.Partition(0))
+	blocked.Store(true)
+	const rowBytes = 1 << 20
+	done := make(chan int64)
+	var sealed atomic.Int64
+	go func() {
+		for n := range int64(2 * config.PendingBytes / rowBytes) {
+			ok(p.Set(fmt.Sprint(n), make([]byte, rowBytes)))
+			ok(p.Seal(n + 1))
+			sealed.Store(n + 1)
+		}
+		close(done)
+	}()
+	for last := int64(-1); last != sealed.Load() || last == 0; time.Sleep(100 * time.Millisecond) {
+		last = sealed.Load()
+	}
+	if pending := s.Stats().PendingBytes; pending > config.PendingBytes+2*rowBytes {
+		t.Errorf("%d bytes are pending, more than %d", pending, config.PendingBytes)
+	}
+	select {
+	case <-done:
+		t.Error("no Seal waited for the disk")
+	default:
+	}
+	close(gate)
+	<-done
+	ok(s.Close())
+	same(t, "pending at the end", s.pending.Load()+s.writing.Load(), int64(0))
+}
