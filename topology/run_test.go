@@ -332,6 +332,34 @@ func TestRestart(t *testing.T) {
 		nothingLost(t, m.Totals(), recordsOf(t, parts[i]))
 	}
 	compareSets(t, w.written(), decided(t, c, text))
+
+	old := `{"topic":"clock","at":"2035-01-01T00:00:00.000Z","value":{"at":"1999-01-01T00:00:00.000Z"}}`
+	m := NewMetrics()
+	stop := w.run(RunOptions{Catalogue: c, Metrics: m, State: kept})
+	for twice := 1; twice <= 2; twice++ {
+		if err := w.produce(old); err != nil {
+			t.Fatal(err)
+		}
+		w.awaitRead(m, twice*partitionsOfTests)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	nothingLost(t, m.Totals(), 2*partitionsOfTests)
+	if n := m.Totals().Counts[certify.OldTick]; n != 2*partitionsOfTests {
+		t.Errorf("of %d old ticks it knows %d as such", 2*partitionsOfTests, n)
+	}
+}
+
+// Waiting for a registry costs nothing.
+func TestWaitingForTheRegistryDoesNotSpin(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*registryPause)
+	defer cancel()
+	asked := 0
+	_, err := decodeWaiting(ctx, nil, func([]byte) (any, error) { asked++; return nil, avro.ErrRegistryUnavailable })
+	if !errors.Is(err, avro.ErrRegistryUnavailable) || asked < 2 || asked > 6 {
+		t.Errorf("it asked %d times: %v", asked, err)
+	}
 }
 
 // An instance with an older catalogue refuses a partition that a newer one has

@@ -13,7 +13,8 @@ func catalogueCommand() *cobra.Command {
 	on := func(use, short string, do func(*cobra.Command, *catalogue.Catalogue)) *cobra.Command {
 		return &cobra.Command{
 			Use: use + " [FILE]", Short: short + "; without a file, the shipped one",
-			Args: arguments(cobra.MaximumNArgs(1)),
+			Example: fmt.Sprintf("  vouch catalogue %s\n  vouch catalogue %s next-year.yaml", use, use),
+			Args:    arguments(cobra.MaximumNArgs(1)),
 			RunE: func(command *cobra.Command, args []string) error {
 				file := ""
 				if len(args) > 0 {
