@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -30,7 +31,7 @@ func TestSchemasPassTheGate(t *testing.T) {
 			t.Errorf("%s: %v", s.File, err)
 			continue
 		}
-		second, err := goavro.NewCodec(s.Text)
+		second, err := goavro.NewCodec(withoutLogicalTypes(t, s.Text))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -41,6 +42,37 @@ func TestSchemasPassTheGate(t *testing.T) {
 	if evidence, _ := Find("Evidence"); evidence.Fingerprint != binary.LittleEndian.Uint64([]byte{0xf9, 0x46, 0x71, 0xad, 0xd4, 0xa8, 0x5e, 0xbb}) {
 		t.Errorf("the fingerprint of Evidence, %016x, is not the one that fastavro writes", evidence.Fingerprint)
 	}
+}
+
+// withoutLogicalTypes is a schema as its canonical form sees it: that leaves
+// logical types out (Avro specification, "Parsing Canonical Form"), and goavro
+// does not.
+func withoutLogicalTypes(t *testing.T, text string) string {
+	t.Helper()
+	var schema any
+	if err := json.Unmarshal([]byte(text), &schema); err != nil {
+		t.Fatal(err)
+	}
+	var strip func(any)
+	strip = func(node any) {
+		switch node := node.(type) {
+		case map[string]any:
+			delete(node, "logicalType")
+			for _, child := range node {
+				strip(child)
+			}
+		case []any:
+			for _, child := range node {
+				strip(child)
+			}
+		}
+	}
+	strip(schema)
+	stripped, err := json.Marshal(schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(stripped)
 }
 
 func drawText(t *rapid.T, label string) string { return rapid.StringN(0, 20, 80).Draw(t, label) }
@@ -343,4 +375,3 @@ func BenchmarkEncodeCompleted(b *testing.B) {
 		}
 	}
 }
-
