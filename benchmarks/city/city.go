@@ -119,6 +119,12 @@ func (c *City) complaints() error {
 // Catalogue is what the city lives under.
 func (c *City) Catalogue() *catalogue.Catalogue { return c.rules }
 
+// Citizens is how many there are.
+func (c *City) Citizens() int { return c.config.Citizens }
+
+// LastDay is the last day of the city's time.
+func (c *City) LastDay() schemas.Date { return c.config.To - 1 }
+
 // tabulate reads from the catalogue what is drawn from.
 func (c *City) tabulate() {
 	for i := range c.rules.Kinds {

@@ -30,6 +30,7 @@ const (
 	tagPayout
 	tagPaidAgain
 	tagBad
+	tagName
 )
 
 func (c *City) draw(of tag, i uint64) draw { return draw(mix(c.key(of) + i)) }

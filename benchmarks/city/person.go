@@ -75,6 +75,8 @@ func (c *City) perYear(rate uint64) uint64 {
 type Person struct {
 	Rank     int // 0 to Citizens-1
 	ID       string
+	Name     Name
+	Woman    bool
 	Way      Way
 	Fate     Fate
 	BirthOn  schemas.Date
@@ -89,8 +91,9 @@ type Person struct {
 func (c *City) Person(rank int) Person {
 	var p person
 	c.person(uint64(rank), &p)
+	name, woman := c.name(p.rank)
 	return Person{
-		Rank: rank, ID: c.id(p.rank), Way: c.way(p.rank), Fate: c.fate(p.rank), BirthOn: p.birthOn,
+		Rank: rank, ID: c.id(p.rank), Name: name, Woman: woman, Way: c.way(p.rank), Fate: c.fate(p.rank), BirthOn: p.birthOn,
 		Benefits: slices.Clone(p.benefits), Region: p.region, Phone: p.phone, Payee: p.payee, Since: p.since,
 	}
 }

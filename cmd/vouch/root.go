@@ -42,6 +42,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 		return usageError{fmt.Errorf("%w; see `%s --help`", err, command.CommandPath())}
 	})
 	command.AddCommand(
+		demoCommand(),
 		runCommand(),
 		decideCommand(),
 		topicsCommand(),
