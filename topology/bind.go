@@ -31,6 +31,7 @@ const (
 // by the goroutine of its partition only.
 type certifier struct {
 	prefix    string
+	streams   map[string]goka.Stream // outputs by topic without prefix
 	catalogue *catalogue.Catalogue
 	codecs    *codecs
 	rules     *certify.Rules
@@ -130,7 +131,7 @@ func (c *certifier) on(ctx goka.Context, value any, topic string, decode func([]
 	if decision.Changed {
 		ctx.SetValue(row)
 	}
-	c.emit(ctx, &decision, at)
+	c.emit(ctx, &decision)
 	c.tally.count(topic, decision.Count)
 }
 
@@ -152,33 +153,33 @@ func (c *certifier) onTick(ctx goka.Context, tick *schemas.ClockTick, at schemas
 		partition := c.partition
 		row.Partition = &partition
 		ctx.SetValue(row)
-		c.send(ctx, Schedule, ctx.Key(), at, c.codecs.tick.Append(nil, tick), kafka.ToPartition(ctx.Partition()))
+		c.send(ctx, Schedule, ctx.Key(), c.codecs.tick.Append(nil, tick), goka.WithCtxEmitHeaders(kafka.ToPartition(ctx.Partition())))
 	}
 	c.tally.count(Clock, count)
 }
 
 // emit writes what a decision says, topic by topic.
-func (c *certifier) emit(ctx goka.Context, d *certify.Decision, at schemas.Instant) {
+func (c *certifier) emit(ctx goka.Context, d *certify.Decision) {
 	for i := range d.Alerts {
-		c.send(ctx, Alert, ctx.Key(), at, c.codecs.alert.Append(nil, &d.Alerts[i]), nil)
+		c.send(ctx, Alert, ctx.Key(), c.codecs.alert.Append(nil, &d.Alerts[i]))
 	}
 	for i := range d.Completed {
-		c.send(ctx, CertificationCompleted, ctx.Key(), at, c.codecs.completed.Append(nil, &d.Completed[i]), nil)
+		c.send(ctx, CertificationCompleted, ctx.Key(), c.codecs.completed.Append(nil, &d.Completed[i]))
 	}
 	for i := range d.Revoked {
-		c.send(ctx, CertificationRevoked, ctx.Key(), at, c.codecs.revoked.Append(nil, &d.Revoked[i]), nil)
+		c.send(ctx, CertificationRevoked, ctx.Key(), c.codecs.revoked.Append(nil, &d.Revoked[i]))
 	}
 	for i := range d.Claims {
-		c.send(ctx, Payee, d.Claims[i].Payee, at, c.codecs.claim.Append(nil, &d.Claims[i]), nil)
+		c.send(ctx, Payee, d.Claims[i].Payee, c.codecs.claim.Append(nil, &d.Claims[i]))
 	}
 	if d.Schedule != nil {
-		c.send(ctx, Schedule, ctx.Key(), at, c.codecs.schedule.Append(nil, d.Schedule), nil)
+		c.send(ctx, Schedule, ctx.Key(), c.codecs.schedule.Append(nil, d.Schedule))
 	}
 }
 
-// send emits a value with the Kafka timestamp of the input that led to it.
-func (c *certifier) send(ctx goka.Context, topic, key string, at schemas.Instant, value []byte, headers goka.Headers) {
-	ctx.Emit(goka.Stream(c.prefix+topic), key, value, goka.WithCtxEmitHeaders(kafka.At(int64(at)).Merged(headers)))
+// send emits a value; it gets the Kafka timestamp of the input in hand.
+func (c *certifier) send(ctx goka.Context, topic, key string, value []byte, options ...goka.ContextOption) {
+	ctx.Emit(c.streams[topic], key, value, options...)
 	c.tally.emitted(topic)
 }
 
@@ -191,13 +192,12 @@ func (c *certifier) quarantine(ctx goka.Context, topic string, value []byte, rea
 		headerPartition: strconv.AppendInt(nil, int64(ctx.Partition()), 10),
 		headerOffset:    strconv.AppendInt(nil, ctx.Offset(), 10),
 	}
-	at := schemas.Instant(ctx.Timestamp().UnixMilli())
 	var emitted any
 	if value != nil {
 		emitted = value
 	}
-	ctx.Emit(goka.Stream(c.prefix+Quarantine), ctx.Key(), emitted,
-		goka.WithCtxEmitHeaders(kafka.At(int64(at)).Merged(ctx.Headers(), headers)))
+	ctx.Emit(c.streams[Quarantine], ctx.Key(), emitted,
+		goka.WithCtxEmitHeaders(ctx.Headers().Merged(headers)))
 	c.tally.quarantined(topic, reason)
 	c.tally.emitted(Quarantine)
 }

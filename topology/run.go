@@ -203,8 +203,10 @@ func (r *certifierRun) processor(partition int32, seams []goka.ProcessorOption) 
 	for topic, callback := range c.inputs() {
 		edges = append(edges, goka.Input(goka.Stream(r.Prefix+topic), bytesCodec{}, callback))
 	}
+	c.streams = map[string]goka.Stream{}
 	for _, topic := range []string{Alert, CertificationCompleted, CertificationRevoked, Quarantine, Schedule, Payee} {
-		edges = append(edges, goka.Output(goka.Stream(r.Prefix+topic), bytesCodec{}))
+		c.streams[topic] = goka.Stream(r.Prefix + topic)
+		edges = append(edges, goka.Output(c.streams[topic], bytesCodec{}))
 	}
 	graph := goka.DefineGroup(goka.Group(r.Prefix+CertifierGroup), append(edges, goka.Persist(rowCodec{}))...)
 	return goka.NewProcessor(r.Brokers, graph, append(seams, goka.WithStorageBuilder(func(string, int32) (storage.Storage, error) {

@@ -282,6 +282,9 @@ func fill(v reflect.Value) {
 	}
 }
 
+// bytesTypical is room for most records.
+const bytesTypical = 384
+
 // Encoder writes one kind of record. It is safe for use by many goroutines.
 type Encoder[T any] struct {
 	own    *Schema
@@ -315,6 +318,9 @@ func NewInternalEncoder[T any]() *Encoder[T] {
 // Append appends a record's value to b. It panics if the record does not fit
 // its schema, which the engine's own records always do.
 func (e *Encoder[T]) Append(b []byte, record *T) []byte {
+	if b == nil {
+		b = make([]byte, 0, bytesTypical)
+	}
 	b, err := e.own.avro.AppendEncode(append(b, e.header...), record)
 	if err != nil {
 		panic("avro: a " + e.own.Name + " does not fit its schema: " + err.Error())

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"slices"
-	"time"
 
 	"github.com/lovoo/goka"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -14,16 +13,9 @@ import (
 // takes them off, so they never reach a broker. A zero byte keeps them apart
 // from any header that a client would write.
 const (
-	headerTimestamp = "\x00vouch-timestamp" // int64, big endian: milliseconds since 1970
 	headerPartition = "\x00vouch-partition" // int32, big endian
 	headerOriginal  = "\x00vouch-original"  // see appendOriginal
 )
-
-// At gives the emitted record this Kafka timestamp, in milliseconds since
-// 1970. Without it the record has the time of its sending.
-func At(millis int64) goka.Headers {
-	return goka.Headers{headerTimestamp: binary.BigEndian.AppendUint64(nil, uint64(millis))}
-}
 
 // ToPartition sends the emitted record to this partition, if the topic has it,
 // and not where its key would put it.
@@ -46,8 +38,6 @@ func takeOff(headers goka.Headers, record *kgo.Record) {
 		switch {
 		case name == headerOriginal:
 		case forwarded && slices.ContainsFunc(record.Headers[:kept], func(h kgo.RecordHeader) bool { return h.Key == name && bytes.Equal(h.Value, value) }):
-		case name == headerTimestamp && len(value) == 8:
-			record.Timestamp = time.UnixMilli(int64(binary.BigEndian.Uint64(value)))
 		case name == headerPartition && len(value) == 4:
 			record.Partition = int32(binary.BigEndian.Uint32(value))
 		default:

@@ -21,9 +21,8 @@ type partition struct {
 	failed  error         // why, to be read then; nil if it was halted
 	stop    context.CancelFunc
 
-	handed  []sarama.ConsumerMessage // given to the processor in this round
-	alone   *queue                   // its head is handed alone, and stays there until nothing of it is left
-	repeats bool                     // something is left of it: it is handed again in the next transaction
+	alone   *queue // its head is handed alone, and stays there until nothing of it is left
+	repeats bool   // something is left of it: it is handed again in the next transaction
 
 	lastRow atomic.Int64 // the greatest changelog offset that a row of this transaction got; -1 for none
 	rows    int          // rows of this transaction
@@ -103,7 +102,7 @@ func (p *partition) first() *queue {
 // channel holds. A record that must be handed alone is the batch. It
 // returns how many.
 func (p *partition) hand(c *Config, most int) int {
-	p.handed = nil
+	p.session.handed = nil
 	if p.repeats {
 		return 0 // only in the next transaction
 	}
@@ -125,7 +124,7 @@ func (p *partition) hand(c *Config, most int) int {
 	if p.alone != nil {
 		messages = append(messages, message(c, p.alone.records[p.alone.head]))
 	}
-	p.handed = messages
+	p.session.handed = messages
 	p.session.marked.Store(0)
 	p.session.expected.Store(int64(len(messages)))
 	for i := range messages {
@@ -167,10 +166,10 @@ func (p *partition) buffered() (records int) {
 // processed settles a round: the processor has marked every record that it was
 // handed.
 func (p *partition) processed(c *Config) {
-	if marked := p.session.marked.Load(); marked != int64(len(p.handed)) {
-		panic(fmt.Sprintf("kafka: partition %d: %d records marked of %d handed", p.id, marked, len(p.handed)))
+	if marked := p.session.marked.Load(); marked != int64(len(p.session.handed)) {
+		panic(fmt.Sprintf("kafka: partition %d: %d records marked of %d handed", p.id, marked, len(p.session.handed)))
 	}
-	p.handed = nil
+	p.session.handed = nil
 	if p.alone == nil {
 		return
 	}
@@ -194,8 +193,8 @@ func (p *partition) failure() error {
 	}
 	text := p.failed.Error()
 	where := ""
-	if at := int(p.session.marked.Load()); at < len(p.handed) {
-		record := &p.handed[at]
+	if at := int(p.session.marked.Load()); at < len(p.session.handed) {
+		record := &p.session.handed[at]
 		text = without(text, string(record.Key))
 		where = fmt.Sprintf(", topic %s, offset %d", record.Topic, record.Offset)
 	}

@@ -26,7 +26,7 @@ func (g *generation) seams(p *partition) []goka.ProcessorOption {
 		goka.WithConsumerSaramaBuilder(func([]string, string) (sarama.Consumer, error) { return noConsumer{}, nil }),
 		goka.WithConsumerGroupBuilder(func([]string, string, string) (sarama.ConsumerGroup, error) { return p.session, nil }),
 		goka.WithProducerBuilder(func([]string, string, func() hash.Hash32) (goka.Producer, error) {
-			return newProducer(g), nil
+			return newProducer(g, p.session), nil
 		}),
 	}
 }
@@ -42,6 +42,7 @@ type session struct {
 	messages   chan *sarama.ConsumerMessage
 	running    chan struct{} // closed when the processor takes messages
 
+	handed           []sarama.ConsumerMessage // in this round
 	expected, marked atomic.Int64
 	done             chan struct{} // gets one value when all that was expected is marked
 }
@@ -106,17 +107,19 @@ func (s *session) Commit()                                          {}
 func (s *session) MarkMessage(*sarama.ConsumerMessage, string)      {}
 func (s *session) ResetOffset(_ string, _ int32, _ int64, _ string) {}
 
-// producer is Goka's way out. Rows of the table are not sent from here: the
+// producer is Goka's way out. What a step emits has the Kafka timestamp of the
+// message that it processes. Rows of the table are not sent from here: the
 // commit sends of each key only the last one (see Table.Staged).
 type producer struct {
 	g        *generation
+	session  *session
 	finished *goka.Promise // shared by all that one processor emits
 }
 
-func newProducer(g *generation) *producer {
+func newProducer(g *generation, s *session) *producer {
 	promise, finish := goka.NewPromiseWithFinisher()
 	finish(nil, nil)
-	return &producer{g, promise}
+	return &producer{g, s, promise}
 }
 
 func (p *producer) Emit(topic, key string, value []byte) *goka.Promise {
@@ -127,7 +130,11 @@ func (p *producer) EmitWithHeaders(topic, key string, value []byte, headers goka
 	if topic == p.g.config.TableTopic {
 		return p.finished
 	}
-	record := &kgo.Record{Topic: topic, Key: []byte(key), Value: value, Partition: byKey}
+	record := &kgo.Record{
+		Topic: topic, Key: []byte(key), Value: value, Partition: byKey,
+		// Messages are processed, and marked, one after the other.
+		Timestamp: p.session.handed[p.session.marked.Load()].Timestamp,
+	}
 	if len(headers) > 0 {
 		takeOff(headers, record)
 	}
