@@ -184,6 +184,15 @@ const (
 	// fetchWait is how long a broker may hold a fetch that finds nothing. A
 	// partition that resumes is only asked for with the next fetch.
 	fetchWait = 500 * time.Millisecond
+	// metadataAgeMin is how soon the client may ask again who leads what. It
+	// asks after every failed produce or fetch, and sends again only when it has
+	// the answer: with its own 5 s one severed connection would stop a member
+	// for as long.
+	metadataAgeMin = 250 * time.Millisecond
+	// retryWaitMin and retryWaitMax bound the wait before a request is sent
+	// again; it doubles.
+	retryWaitMin = 25 * time.Millisecond
+	retryWaitMax = time.Second
 	// restoreBytes is what one fetch of a restore asks for.
 	restoreBytes = 8 << 20
 	// restoreWait is fetchWait for a restore.

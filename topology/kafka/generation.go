@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -126,6 +127,8 @@ func (g *generation) connect(ctx context.Context) (err error) {
 		kgo.ProducerLinger(produceLinger),
 		kgo.MaxBufferedRecords(produceRecordsMax),
 		kgo.MaxBufferedBytes(produceBytesMax),
+		kgo.MetadataMinAge(metadataAgeMin),
+		kgo.RetryBackoffFn(retryWait),
 		kgo.DisableClientMetrics(),
 	)
 	if g.client, err = kgo.NewClient(options...); err != nil {
@@ -133,6 +136,13 @@ func (g *generation) connect(ctx context.Context) (err error) {
 	}
 	g.admin = kadm.NewClient(g.client)
 	return nil
+}
+
+// retryWait is the wait before a request is sent again that has failed this
+// often. Members that lost the same broker do not come back all at once.
+func retryWait(failures int) time.Duration {
+	longest := min(retryWaitMin<<min(failures, 10), retryWaitMax)
+	return longest/2 + rand.N(longest/2)
 }
 
 // start fences the member's last incarnation, then joins the group.

@@ -260,6 +260,8 @@ func (g *generation) restoreFrom(ctx context.Context, p *partition, position, en
 		kgo.FetchMaxBytes(fetchBytesMax),
 		kgo.FetchMaxPartitionBytes(restoreBytes),
 		kgo.FetchMaxWait(restoreWait),
+		kgo.MetadataMinAge(metadataAgeMin),
+		kgo.RetryBackoffFn(retryWait),
 		kgo.DisableClientMetrics(),
 	)...)
 	if err != nil {

@@ -79,7 +79,7 @@ func (g *generation) round(held []*partition, most int) (records int, err error)
 	}
 	g.turn++
 	for _, p := range held {
-		if len(p.handed) == 0 {
+		if len(p.session.handed) == 0 {
 			continue
 		}
 		select {

@@ -2,12 +2,12 @@ package kafka
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,7 +52,7 @@ func brokers(t *testing.T) []string {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, brokers: brokers(t), prefix: fmt.Sprintf("%s-%x.", strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), time.Now().UnixNano()), tables: newTables()}
+	w := &world{t: t, brokers: brokers(t), prefix: fmt.Sprintf("%s-%x.", regexp.MustCompile(`[^A-Za-z0-9]+`).ReplaceAllString(t.Name(), "-"), time.Now().UnixNano()), tables: newTables()}
 	w.client = w.connect()
 	w.admin = kadm.NewClient(w.client)
 	for topic, policy := range map[string]string{"one": "delete", "two": "delete", "out": "delete", "group-table": "compact"} {
@@ -85,61 +85,84 @@ func (w *world) record(topic, key, value string, millis int64) *kgo.Record {
 	return &kgo.Record{Topic: w.prefix + topic, Key: []byte(key), Value: []byte(value), Timestamp: time.UnixMilli(millis), Partition: byKey}
 }
 
-// config runs the counting processor: the row of a key is the list of all
-// values that it was given, and each is emitted with its place in the list.
-func (w *world) config(instance string) Config {
+// config runs the counting processor on the world's tables.
+func (w *world) config(instance string) Config { return w.configOn(w.tables, instance, w.count) }
+
+// configOn runs a step on tables, which stand for the disk of one machine.
+func (w *world) configOn(on *tables, instance string, step goka.ProcessCallback) Config {
 	c := Config{
 		Brokers: w.brokers, Group: w.prefix + "group", Instance: instance,
 		Inputs: []string{w.prefix + "one", w.prefix + "two"}, TableTopic: w.prefix + "group-table",
-		Open:   w.tables.open,
-		Close:  w.tables.close,
+		Open:   on.open,
+		Close:  on.close,
 		Logger: slog.New(slog.DiscardHandler),
 		Limits: Limits{Idle: 100 * time.Millisecond, BackoffMin: 10 * time.Millisecond, BackoffMax: 100 * time.Millisecond},
 	}
 	c.Processor = func(partition int32, seams []goka.ProcessorOption) (*goka.Processor, error) {
-		return w.processor(partition, seams, w.count)
+		graph := goka.DefineGroup(goka.Group(w.prefix+"group"),
+			goka.Input(goka.Stream(w.prefix+"one"), new(codec.Bytes), step),
+			goka.Input(goka.Stream(w.prefix+"two"), new(codec.Bytes), step),
+			goka.Output(goka.Stream(w.prefix+"out"), new(codec.Bytes)),
+			goka.Persist(new(codec.String)))
+		return goka.NewProcessor(nil, graph, append(seams, goka.WithStorageBuilder(func(string, int32) (storage.Storage, error) {
+			return on.get(partition), nil
+		}))...)
 	}
 	return c
 }
 
-func (w *world) processor(partition int32, seams []goka.ProcessorOption, step goka.ProcessCallback) (*goka.Processor, error) {
-	graph := goka.DefineGroup(goka.Group(w.prefix+"group"),
-		goka.Input(goka.Stream(w.prefix+"one"), new(codec.Bytes), step),
-		goka.Input(goka.Stream(w.prefix+"two"), new(codec.Bytes), step),
-		goka.Output(goka.Stream(w.prefix+"out"), new(codec.Bytes)),
-		goka.Persist(new(codec.String)))
-	return goka.NewProcessor(nil, graph, append(seams, goka.WithStorageBuilder(func(string, int32) (storage.Storage, error) {
-		return w.tables.get(partition), nil
-	}))...)
-}
-
+// count is the counting step: the row of a key is the list of all values that
+// it was given, and each is emitted with its place in the list.
 func (w *world) count(ctx goka.Context, value any) {
 	row, _ := ctx.Value().(string)
 	row += string(value.([]byte)) + " "
 	ctx.SetValue(row)
-	ctx.Emit(goka.Stream(w.prefix+"out"), ctx.Key(), fmt.Appendf(nil, "%s #%d", value, strings.Count(row, " ")), goka.WithCtxEmitHeaders(At(ctx.Timestamp().UnixMilli())))
+	ctx.Emit(goka.Stream(w.prefix+"out"), ctx.Key(), fmt.Appendf(nil, "%s #%d", value, strings.Count(row, " ")))
 }
 
 // start runs a member until the returned function stops it, or the test ends.
 func (w *world) start(c Config) (stop func() error) {
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- Run(ctx, c) }()
-	stop = sync.OnceValue(func() error {
-		cancel()
-		select {
-		case err := <-ended:
-			return err
-		case <-time.After(20 * time.Second):
-			return errors.New("Run did not end within 20 s")
-		}
-	})
+	m := w.member(c)
 	w.t.Cleanup(func() {
-		if err := stop(); err != nil {
+		if err := m.stop(); err != nil {
 			w.t.Errorf("the member ended with: %v", err)
 		}
 	})
-	return stop
+	return m.stop
+}
+
+// member is one that runs.
+type member struct {
+	cancel context.CancelFunc
+	ended  chan struct{}
+	err    error // of Run, to be read when it has ended
+}
+
+// member runs one whose end is the test's affair.
+func (w *world) member(c Config) *member {
+	ctx, cancel := context.WithCancel(context.Background())
+	m := &member{cancel: cancel, ended: make(chan struct{})}
+	go func() {
+		m.err = Run(ctx, c)
+		close(m.ended)
+	}()
+	w.t.Cleanup(func() { _ = m.stop() })
+	return m
+}
+
+func (m *member) stop() error {
+	m.cancel()
+	return m.wait()
+}
+
+// wait gives what Run returned.
+func (m *member) wait() error {
+	select {
+	case <-m.ended:
+		return m.err
+	case <-time.After(30 * time.Second):
+		return errors.New("Run did not end within 30 s")
+	}
 }
 
 // read reads the committed records of a topic, up to its end as it stands.
@@ -250,6 +273,23 @@ func (w *world) same(got, want map[string][]string) {
 	w.t.Fatalf("keys %v that nobody put", got)
 }
 
+// sameRows waits until tables, which have all partitions, hold what was put.
+func (w *world) sameRows(ts *tables, values map[string][]string) {
+	w.t.Helper()
+	want := map[string]string{}
+	for key, list := range values {
+		want[key] = strings.Join(list, " ") + " "
+	}
+	w.await("the rows are what was put", func() bool { return maps.Equal(ts.rows(), want) })
+}
+
+// add appends more values to those of the same keys.
+func add(values, more map[string][]string) {
+	for key, list := range more {
+		values[key] = append(values[key], list...)
+	}
+}
+
 // tables are local states that survive their owners, as a disk does.
 type tables struct {
 	mu     sync.Mutex
@@ -288,15 +328,24 @@ func (ts *tables) get(partition int32) *table {
 	return ts.all[partition]
 }
 
+// lose is what becomes of the disk when the machine is lost.
+func (ts *tables) lose() {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	clear(ts.all)
+}
+
 // rows are the rows of all partitions.
 func (ts *tables) rows() map[string]string {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	all := map[string]string{}
 	for _, t := range ts.all {
+		t.mu.Lock()
 		for key, value := range t.rows {
 			all[key] = string(value)
 		}
+		t.mu.Unlock()
 	}
 	return all
 }
@@ -304,6 +353,7 @@ func (ts *tables) rows() map[string]string {
 // table is the simplest Table: two maps.
 type table struct {
 	storage.Storage
+	mu           sync.Mutex // tests look at rows meanwhile
 	rows, staged map[string][]byte
 	position     int64
 }
@@ -320,13 +370,19 @@ func (t *table) SetOffset(int64) error              { return nil }
 func (t *table) Position() int64                    { return t.position }
 func (t *table) Empty() (bool, error)               { return len(t.rows) == 0, nil }
 func (t *table) Drop()                              { clear(t.staged) }
+
 func (t *table) Seal(next int64) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	maps.Copy(t.rows, t.staged)
 	t.Drop()
 	t.position = next
 	return nil
 }
+
 func (t *table) Restore(rows []Row, next int64) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for _, row := range rows {
 		t.rows[string(row.Key)] = slices.Clone(row.Value)
 	}
@@ -355,40 +411,4 @@ func (w *world) some(from, to int) map[string][]string {
 	}
 	w.put(records...)
 	return values
-}
-
-// What is put in comes out, once and in order, and again after a clean stop
-// with its state, and after the state is lost.
-func TestWhatIsPutComesOut(t *testing.T) {
-	w := newWorld(t)
-	values := w.some(0, 2000)
-	stop := w.start(w.config("a"))
-	w.awaitCaughtUp()
-	w.same(w.lines("out"), counted(values))
-	if err := stop(); err != nil {
-		t.Fatal(err)
-	}
-	for key, more := range w.some(2000, 3000) {
-		values[key] = append(values[key], more...)
-	}
-	stop = w.start(w.config("a"))
-	w.awaitCaughtUp()
-	w.same(w.lines("out"), counted(values))
-	if err := stop(); err != nil {
-		t.Fatal(err)
-	}
-	before := w.tables.rows()
-	w.tables = newTables()
-	for key, more := range w.some(3000, 3001) {
-		values[key] = append(values[key], more...)
-	}
-	w.start(w.config("b"))
-	w.awaitCaughtUp()
-	w.same(w.lines("out"), counted(values))
-	after := w.tables.rows()
-	before["key"+strconv.Itoa(3000%37)] += "3000 "
-	if !maps.Equal(before, after) {
-		text, _ := json.Marshal(after)
-		t.Fatalf("the restored table differs: %s", text)
-	}
 }
