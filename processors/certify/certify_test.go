@@ -1,7 +1,9 @@
 package certify
 
 import (
+	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/vouch-engine/vouch/schemas"
 )
@@ -123,5 +125,23 @@ func TestWhatIsGoneFromTheCatalogueIsHeld(t *testing.T) {
 	if len(row.entries) != 2 || len(row.evidence) != 2 || len(d.Schedule.Benefits) != 1 || len(d.Schedule.Leads) != 0 ||
 		d.Schedule.Benefits[0].Reasons[0] != "missing" {
 		t.Errorf("%d entries, %d records, %+v", len(row.entries), len(row.evidence), d.Schedule)
+	}
+}
+
+// What is held shares no memory with the record, which may lie in a buffer that
+// is used again.
+func TestRowSharesNoMemoryWithRecords(t *testing.T) {
+	rules, row := New(awkward(t)), new(Citizen)
+	buffer := []byte("r-1 341602 138 acct key value e-1 p-1 URRP 2024-06")
+	texts := strings.Split(unsafe.String(&buffer[0], len(buffer)), " ")
+	e := rosterEntry(0, texts[8])
+	e.EntryID, e.Region, e.Phone, e.Payee, e.Attributes = texts[0], texts[1], &texts[2], &texts[3], map[string]string{texts[4]: texts[5]}
+	rules.OnRoster(row, &e, noon(2024, 6, 1), NoTick)
+	rules.OnEvidence(row, saw(rules, texts[6], "RAIL_BOARD", noon(2024, 6, 1)), noon(2024, 6, 1), NoTick)
+	rules.OnPayout(row, &schemas.Payout{PayoutID: texts[7], CitizenID: someone, Benefit: texts[8], Period: texts[9]})
+	before := describe(&Row{Citizen: *row})
+	clear(buffer)
+	if after := describe(&Row{Citizen: *row}); after != before {
+		t.Errorf("the row was\n%sand is, now that the buffer is used again,\n%s", before, after)
 	}
 }

@@ -148,19 +148,37 @@ func (r *Rules) enrol(row *Citizen, e *schemas.RosterEntry) (changed bool) {
 		return false
 	}
 	held := &row.entries[at]
-	held.RosterEntry = *e
-	held.CitizenID = ""
-	if text(e.Phone) == "" {
-		held.Phone = nil
-	}
-	if text(e.Payee) == "" {
-		held.Payee = nil
-	}
+	held.RosterEntry = kept(e)
+	held.Benefit = r.catalogue.Benefits[held.place].Code
 	if e.Op == schemas.Withdraw {
 		held.announced, held.provenOn = false, false
 		held.announcedOn, held.announcedUntil = 0, 0
 	}
 	return true
+}
+
+// kept is an entry as the row holds it: without what its key says, an empty
+// phone or payee is none, and none of its texts lies in the record's buffer,
+// which may be used again.
+func kept(e *schemas.RosterEntry) schemas.RosterEntry {
+	k := *e
+	k.CitizenID, k.EntryID, k.Region = "", strings.Clone(e.EntryID), strings.Clone(e.Region)
+	k.Phone, k.Payee, k.Attributes = keptText(e.Phone), keptText(e.Payee), nil
+	if len(e.Attributes) > 0 {
+		k.Attributes = make(map[string]string, len(e.Attributes))
+		for key, value := range e.Attributes {
+			k.Attributes[strings.Clone(key)] = strings.Clone(value)
+		}
+	}
+	return k
+}
+
+func keptText(s *string) *string {
+	if text(s) == "" {
+		return nil
+	}
+	clone := strings.Clone(*s)
+	return &clone
 }
 
 // payee is the account of a benefit's un-withdrawn entry, empty if there is none.
