@@ -333,7 +333,7 @@ func TestRestart(t *testing.T) {
 	}
 	compareSets(t, w.written(), decided(t, c, text))
 
-	old := `{"topic":"clock","at":"2035-01-01T00:00:00.000Z","value":{"at":"1999-01-01T00:00:00.000Z"}}`
+	old := `{"topic":"clock","at":"2025-01-01T00:00:00.000Z","value":{"at":"1999-01-01T00:00:00.000Z"}}`
 	m := NewMetrics()
 	stop := w.run(RunOptions{Catalogue: c, Metrics: m, State: kept})
 	for twice := 1; twice <= 2; twice++ {

@@ -5,14 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // The topics, without prefix: SPEC section 2.
@@ -60,7 +61,7 @@ const (
 	inSyncMin = 2
 	// tickAheadMillisMax makes a broker refuse a tick of a clock that is ahead.
 	tickAheadMillisMax = 300_000
-	// createdTimeout is how long the brokers may take to know a new topic;
+	// createdTimeout is how long the brokers may take to make and to know a topic;
 	// createdPause is the wait between two questions.
 	createdTimeout = 30 * time.Second
 	createdPause   = 50 * time.Millisecond
@@ -131,29 +132,50 @@ func CreateTopics(ctx context.Context, client *kgo.Client, prefix string, partit
 		}
 		replication = min(ReplicasWanted, len(brokers))
 	}
+	request := kmsg.NewPtrCreateTopicsRequest()
+	request.TimeoutMillis = int32(createdTimeout.Milliseconds())
 	for _, spec := range topicSpecs() {
-		settings := map[string]*string{}
-		for _, from := range []map[string]string{spec.demands, spec.creates} {
-			for name, value := range from {
-				settings[name] = &value
-			}
+		request.Topics = append(request.Topics, spec.creation(prefix, partitions, replication))
+	}
+	answer, err := request.RequestWith(ctx, client)
+	if err != nil {
+		return nil, replication, fmt.Errorf("topics: create them: %w", err)
+	}
+	var failed []error
+	for _, topic := range answer.Topics {
+		switch err := kerr.ErrorForCode(topic.ErrorCode); {
+		case err == nil:
+			created = append(created, topic.Topic)
+		case !errors.Is(err, kerr.TopicAlreadyExists):
+			failed = append(failed, fmt.Errorf("topics: create %s: %w%s", topic.Topic, err, because(topic.ErrorMessage)))
 		}
-		if replication > 1 {
-			settings["min.insync.replicas"] = kadm.StringPtr(strconv.Itoa(inSyncMin))
-		}
-		answer, err := admin.CreateTopic(ctx, int32(partitions), int16(replication), settings, prefix+spec.name)
-		switch {
-		case err == nil && answer.Err == nil:
-			created = append(created, prefix+spec.name)
-		case errors.Is(cmp.Or(answer.Err, err), kerr.TopicAlreadyExists):
-		default:
-			return created, replication, fmt.Errorf("topics: create %s: %w%s", prefix+spec.name, cmp.Or(answer.Err, err), because(answer.ErrMessage))
-		}
+	}
+	slices.Sort(created)
+	if len(failed) > 0 {
+		return created, replication, errors.Join(failed...)
 	}
 	if err := awaitTopics(ctx, admin, created); err != nil {
 		return created, replication, err
 	}
 	return created, replication, CheckTopics(ctx, client, prefix)
+}
+
+// creation asks for a topic.
+func (s topicSpec) creation(prefix string, partitions, replication int) kmsg.CreateTopicsRequestTopic {
+	topic := kmsg.NewCreateTopicsRequestTopic()
+	topic.Topic, topic.NumPartitions, topic.ReplicationFactor = prefix+s.name, int32(partitions), int16(replication)
+	settings := map[string]string{}
+	maps.Copy(settings, s.demands)
+	maps.Copy(settings, s.creates)
+	if replication > 1 {
+		settings["min.insync.replicas"] = strconv.Itoa(inSyncMin)
+	}
+	for _, name := range sortedKeys(settings) {
+		setting := kmsg.NewCreateTopicsRequestTopicConfig()
+		setting.Name, setting.Value = name, kmsg.StringPtr(settings[name])
+		topic.Configs = append(topic.Configs, setting)
+	}
+	return topic
 }
 
 // awaitTopics waits until every broker that is asked knows new topics: the one
@@ -278,11 +300,11 @@ func number(s string) int {
 	return n
 }
 
-func because(message string) string {
-	if message = strings.TrimSpace(message); message == "" {
+func because(message *string) string {
+	if message == nil || *message == "" {
 		return ""
 	}
-	return ": " + message
+	return ": " + *message
 }
 
 func sortedKeys(m map[string]string) []string {

@@ -13,7 +13,7 @@ import (
 
 func benchListCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "List what can be measured", Args: arguments(cobra.NoArgs),
+		Use: "list", Short: "List what can be measured", Example: "  vouch bench list", Args: arguments(cobra.NoArgs),
 		RunE: func(command *cobra.Command, _ []string) error {
 			table := tabwriter.NewWriter(command.OutOrStdout(), 0, 0, 2, ' ', 0)
 			for _, m := range benchmarks.Measures() {
