@@ -260,18 +260,16 @@ func (t *tail) look(ctx context.Context, topic kadm.TopicDetail, partition, lead
 	if err := kerr.ErrorForCode(response.ErrorCode); err != nil {
 		return from, false, err
 	}
-	for i := range response.Topics {
-		for j := range response.Topics[i].Partitions {
-			found, reached := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
-				Offset: from, IsolationLevel: kgo.ReadCommitted(), Topic: topic.Topic, Partition: partition,
-			}, &response.Topics[i].Partitions[j], kgo.DefaultDecompressor(), nil)
-			if kerr.IsRetriable(found.Err) {
-				return from, false, nil
-			}
-			return reached, len(found.Records) > 0, found.Err
-		}
+	if len(response.Topics) == 0 || len(response.Topics[0].Partitions) == 0 {
+		return from, false, nil
 	}
-	return from, false, nil
+	found, reached := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
+		Offset: from, IsolationLevel: kgo.ReadCommitted(), Topic: topic.Topic, Partition: partition,
+	}, &response.Topics[0].Partitions[0], kgo.DefaultDecompressor(), nil)
+	if kerr.IsRetriable(found.Err) {
+		return from, false, nil
+	}
+	return reached, len(found.Records) > 0, found.Err
 }
 
 // write writes a record as a line.

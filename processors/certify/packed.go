@@ -44,7 +44,7 @@ func appendText(b []byte, s string) []byte {
 	form := formOf(s)
 	switch form {
 	case formPlain:
-		return append(binary.AppendUvarint(b, uint64(len(s))<<2|formPlain), s...)
+		return append(binary.AppendUvarint(b, uint64(len(s))<<2), s...) // formPlain is 0
 	case formUUID:
 		b = append(b, formUUID)
 	default:

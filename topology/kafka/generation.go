@@ -249,7 +249,8 @@ func (g *generation) poll(ctx context.Context, wait time.Duration) error {
 		defer stop()
 		defer context.AfterFunc(ctx, stop)()
 		fetches = g.client.PollFetches(waiting)
-	} else if fetches = g.client.PollFetches(nil); len(fetches) == 0 { //nolint:staticcheck // nil: do not wait, as its documentation says
+		//lint:ignore SA1012 nil means not to wait, as the function's documentation says
+	} else if fetches = g.client.PollFetches(nil); len(fetches) == 0 {
 		over, stop := context.WithCancel(context.Background())
 		stop()
 		g.client.PollFetches(over) // fetches nothing, and blocks rebalances

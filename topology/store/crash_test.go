@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -78,7 +78,7 @@ func transact(p *Partition, log *changelog, random *rand.Rand) error {
 // changelog up to its position, index included, and the rest of the changelog
 // brings it to the end.
 func TestCrash(t *testing.T) {
-	const partitions, transactions, crashes = 3, 600, 12
+	const partitions, transactions, crashes = 3, 300, 6
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	disk := vfs.NewCrashableMem()
@@ -101,7 +101,7 @@ func TestCrash(t *testing.T) {
 	for n := range crashes {
 		// A crash comes while things go on. A tenth of the transactions is dropped.
 		for logs[0].end() < int64(n*transactions/crashes*7/10) {
-			runtime.Gosched()
+			time.Sleep(50 * time.Microsecond)
 		}
 		wrecks = append(wrecks, disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: []int{0, 50, 100}[n%3], RNG: random}))
 	}
@@ -165,13 +165,13 @@ func TestManifestCut(t *testing.T) {
 	}
 	ok(s.Close())
 	older, damages := 0, 0
-	for n := range 40 {
+	for n := range 16 {
 		disk := vfs.NewMem()
 		must(vfs.Clone(whole, disk, "store", "store"))
 		for _, name := range must(disk.List("store")) {
 			if strings.HasPrefix(name, "MANIFEST") {
 				text := must(disk.UnsafeGetFileDataBuffer("store/" + name))
-				text[len(text)*n/40] ^= 0x55
+				text[len(text)*n/16] ^= 0x55
 			}
 		}
 		s, err := open(testConfig(), disk)
@@ -194,7 +194,7 @@ func TestManifestCut(t *testing.T) {
 // writes in the background and somebody asking for numbers. Its worth is with
 // -race.
 func TestPartitionsSealAtOnce(t *testing.T) {
-	const partitions, transactions = 6, 150
+	const partitions, transactions = 6, 100
 	config := testConfig()
 	config.PendingBytes = 256 << 10
 	disk := vfs.NewMem()

@@ -195,18 +195,24 @@ func (p *Partition) commit(next int64, fill func(pending *layer)) error {
 	if err := p.store.failure(); err != nil {
 		return err
 	}
-	p.mu.Lock()
-	pending := p.layers.Load().pending
-	before := pending.bytes
-	fill(pending)
-	pending.moved = true
-	p.position = next
-	full := p.store.pending.Add(pending.bytes-before) >= p.store.half
-	p.mu.Unlock()
+	full := p.fill(next, fill)
 	if full {
 		return p.store.relieve()
 	}
 	return nil
+}
+
+// fill does it, and says whether the store is full. The lock is given back even
+// if the caller's rows panic, or Close would wait for it without an end.
+func (p *Partition) fill(next int64, rows func(pending *layer)) (full bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pending := p.layers.Load().pending
+	before := pending.bytes
+	rows(pending)
+	pending.moved = true
+	p.position = next
+	return p.store.pending.Add(pending.bytes-before) >= p.store.half
 }
 
 // Position is the changelog offset up to which, exclusive, the partition holds

@@ -145,9 +145,7 @@ type Store struct {
 	// closing is held for reading while Pebble is asked for its metrics, which
 	// it must not be after its end.
 	closing sync.RWMutex
-	closed  bool      // guarded by both
-	once    sync.Once // of Close
-	ended   error     // what it returned
+	closed  bool // guarded by both
 }
 
 // Open opens the store in a directory, or begins one. The error says what to
