@@ -12,12 +12,14 @@ YYYY-MM-DD, instants as RFC 3339 in UTC with milliseconds. Status: 0 done, 1 fai
 
 import argparse
 import base64
+import collections
 import datetime
 import io
 import json
 import pathlib
 import struct
 import sys
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -33,6 +35,8 @@ SINGLE_OBJECT = b"\xc3\x01"
 REGISTRY_SECONDS_MAX = 10  # one request to the registry; then the program fails
 BROKER_SECONDS_MAX = 30  # the brokers' answer about a topic, or no progress in reading; then the program fails
 FLUSH_SECONDS_MAX = 120  # until everything written is acknowledged; then the program fails
+AWAIT_SECONDS_MAX = 120  # until a group has caught up; then the program fails
+DIFFERENCES_MAX = 5  # that are printed; the others are counted
 
 
 class Failure(Exception):
@@ -336,6 +340,7 @@ def line_of(message, topic, schemas, registry):
 
 
 def read_topics(options, schemas, registry):
+    """The lines of the topics, one topic after the other."""
     consumer = Consumer(
         {
             "bootstrap.servers": options.brokers,
@@ -350,10 +355,113 @@ def read_topics(options, schemas, registry):
         for topic in options.read:
             topic = topic.removeprefix(options.prefix)
             for message in committed_records(consumer, options.prefix + topic):
-                line = line_of(message, topic, schemas, registry)
-                print(json.dumps(line, ensure_ascii=False))
+                if options.expect and topic != "quarantine":
+                    require_format(message, topic, "Confluent" if registry.url else "single-object")
+                yield line_of(message, topic, schemas, registry)
     finally:
         consumer.close()
+
+
+def require_format(message, topic, wanted):
+    """What the engine writes is in one wire format, by whether it has a registry."""
+    begin = {"Confluent": b"\x00", "single-object": SINGLE_OBJECT}[wanted]
+    if message.value() is not None and not message.value().startswith(begin):
+        raise Failure(f"read {topic}: a record begins with {message.value()[:2].hex()}, which is not {wanted}")
+
+
+def await_group(options):
+    """Returns when a group has committed its way to the end of every input."""
+    consumer = Consumer({"bootstrap.servers": options.brokers, "group.id": options.wait_for, "enable.auto.commit": False})
+    end = time.monotonic() + AWAIT_SECONDS_MAX
+    try:
+        inputs = []
+        for topic in RECORD_OF_TOPIC:
+            found = consumer.list_topics(options.prefix + topic, timeout=BROKER_SECONDS_MAX).topics[options.prefix + topic]
+            if found.error:
+                raise Failure(f"await {options.wait_for}: {options.prefix + topic}: {found.error}")
+            inputs += [TopicPartition(options.prefix + topic, partition) for partition in found.partitions]
+        while True:
+            try:
+                behind = 0
+                for place in consumer.committed(inputs, timeout=BROKER_SECONDS_MAX):
+                    _, last = consumer.get_watermark_offsets(place, timeout=BROKER_SECONDS_MAX)
+                    behind += last - max(place.offset, 0)  # below 0: nothing is committed
+                if not behind:
+                    return
+                state = f"it is {behind} records behind"
+            except KafkaException as error:  # a broker that has just started has no coordinator yet
+                state = str(error)
+            if time.monotonic() > end:
+                raise Failure(f"await {options.wait_for}: {state} after {AWAIT_SECONDS_MAX} s")
+            time.sleep(0.2)
+    finally:
+        consumer.close()
+
+
+def await_stable(options):
+    """Returns when no transaction is open in the topics to read: a broker writes its end after it has told the writer."""
+    shared = {"bootstrap.servers": options.brokers, "group.id": "vouch-interop", "enable.auto.commit": False}
+    committed, all_of_it = Consumer(shared | {"isolation.level": "read_committed"}), Consumer(shared | {"isolation.level": "read_uncommitted"})
+    end = time.monotonic() + BROKER_SECONDS_MAX
+    try:
+        for name in (options.prefix + topic.removeprefix(options.prefix) for topic in options.read):
+            for partition in committed.list_topics(name, timeout=BROKER_SECONDS_MAX).topics[name].partitions:
+                place = TopicPartition(name, partition)
+                while committed.get_watermark_offsets(place, BROKER_SECONDS_MAX)[1] < all_of_it.get_watermark_offsets(place, BROKER_SECONDS_MAX)[1]:
+                    if time.monotonic() > end:
+                        raise Failure(f"read {name}: a transaction is still open after {BROKER_SECONDS_MAX} s")
+                    time.sleep(0.05)
+    finally:
+        committed.close()
+        all_of_it.close()
+
+
+# --- Comparing ---
+
+
+def compare(expected, found):
+    """Both are lines; every difference as a set, each with what is wrong with it."""
+    wanted, have = (collections.Counter(json.dumps(line, sort_keys=True, ensure_ascii=False) for line in lines) for lines in (expected, found))
+    return [f"missing: {line}" for line in (wanted - have).elements()] + [f"not expected: {line}" for line in (have - wanted).elements()]
+
+
+def expected_lines(text, topics, schemas, partitions):
+    """The lines of a file that `vouch decide` wrote, of these topics, as a reader of the topics sees them."""
+    for line in map(json.loads, filter(str.strip, text)):
+        if line["topic"] not in topics:
+            continue
+        keys = [line["key"]]
+        if line["topic"] == "quarantine" and line["value"] is not None:
+            topic, line["value"] = with_defaults(line["value"], schemas)
+            if topic == "clock":  # a tick is one record a partition
+                keys = [key.decode() for key in clock_keys(partitions)]
+        for key in keys:
+            yield dict(line, key=key)
+
+
+def with_defaults(value, schemas):
+    """An input's topic, and its value with every field: a facts file may leave those at their defaults out."""
+    for topic in RECORD_OF_TOPIC:
+        schema = schemas.of_topic(topic)
+        try:
+            return topic, schema.decode(schema.encode(value))
+        except (TypeError, ValueError, AttributeError):
+            continue  # it is of another topic
+    raise Failure("compare: a quarantined value fits none of the schemas of the inputs")
+
+
+def check_topics(options, schemas, registry):
+    topics = {topic.removeprefix(options.prefix) for topic in options.read}
+    await_stable(options)
+    found, clock = list(read_topics(options, schemas, registry)), options.prefix + "clock"
+    partitions = len(Producer({"bootstrap.servers": options.brokers}).list_topics(clock, timeout=BROKER_SECONDS_MAX).topics[clock].partitions)
+    with open(options.expect, encoding="utf-8") as text:
+        differences = compare(expected_lines(text, topics, schemas, partitions), found)
+    for difference in differences[:DIFFERENCES_MAX]:
+        print(f"interop: {difference}", file=sys.stderr)
+    if differences:
+        raise Failure(f"compare with {options.expect}: {len(differences)} differences in {len(found)} records, the first {DIFFERENCES_MAX} are above")
+    print(f"interop: equal: {len(found)} records", file=sys.stderr)
 
 
 def main():
@@ -364,15 +472,24 @@ def main():
     parser.add_argument("--prefix", default="vouch.", help="of topic names (%(default)s)")
     parser.add_argument("--facts", metavar="FILE", help="ndjson to write; - is standard input")
     parser.add_argument("--read", nargs="+", metavar="TOPIC", help="to print up to the end of committed records, after the facts are written")
+    parser.add_argument("--await", metavar="GROUP", dest="wait_for", help="wait, before reading, until this group has committed the ends of the inputs")
+    parser.add_argument("--expect", metavar="FILE", help="compare what is read, as a set, with what vouch decide wrote there, and print the differences instead")
     options = parser.parse_args()
-    if not options.facts and not options.read:
-        parser.error("nothing to do: give --facts or --read or both")
+    if not (options.facts or options.wait_for or options.read):
+        parser.error("nothing to do: give --facts, --await or --read")
+    if options.expect and not options.read:
+        parser.error("--expect needs --read")
     try:
         schemas, registry = Schemas(options.schemas), Registry(options.registry)
         if options.facts:
             write_facts(options, schemas, registry)
-        if options.read:
-            read_topics(options, schemas, registry)
+        if options.wait_for:
+            await_group(options)
+        if options.expect:
+            check_topics(options, schemas, registry)
+        elif options.read:
+            for line in read_topics(options, schemas, registry):
+                print(json.dumps(line, ensure_ascii=False))
     except (Failure, KafkaException, OSError) as error:
         print(f"interop: {error}", file=sys.stderr)
         return 1

@@ -72,6 +72,33 @@ class TestInterop(unittest.TestCase):
             with self.assertRaises((TypeError, ValueError, AttributeError), msg=wrong):
                 schema.encode(wrong)
 
+    def test_a_missing_and_a_doubled_record_are_noticed(self):
+        one, two = {"topic": "alert", "key": "1", "value": {"rule": "a", "at": 1}}, {"topic": "alert", "key": "2", "value": None}
+        self.assertEqual(interop.compare([one, two], [two, dict(reversed(one.items()))]), [])
+        self.assertEqual([d.split(":")[0] for d in interop.compare([one, two], [one])], ["missing"])
+        self.assertEqual([d.split(":")[0] for d in interop.compare([one, two], [one, two, two])], ["not expected"])
+        self.assertEqual([d.split(":")[0] for d in interop.compare([one], [two])], ["missing", "not expected"])
+
+    def test_a_quarantined_value_gets_its_defaults(self):
+        schemas = interop.Schemas(pathlib.Path(__file__).parents[3] / "schemas")
+        payout = {"payout_id": "p", "citizen_id": "c", "benefit": "B", "period": "never", "amount_fen": 1, "paid_at": "2023-06-01T01:02:03.000Z"}
+        tick = {"at": "2023-06-01T01:02:03.000Z"}
+        text = [json.dumps({"topic": "quarantine", "reason": "out_of_range", "key": "c", "value": payout}), "", '{"topic": "standing"}',
+                json.dumps({"topic": "quarantine", "reason": "future_dated", "key": None, "value": tick})]
+        lines = list(interop.expected_lines(text, {"quarantine"}, schemas, 2))
+        keys = [key.decode() for key in interop.clock_keys(2)]
+        self.assertEqual([(line["key"], line["value"]) for line in lines], [("c", dict(payout, payee=None)), (keys[0], tick), (keys[1], tick)])
+        with self.assertRaises(interop.Failure):
+            interop.with_defaults({"nobody": "knows"}, schemas)
+
+    def test_the_wire_format_is_checked(self):
+        class Message:
+            def value(self):
+                return b"\x00\x00\x00\x00\x01"
+        interop.require_format(Message(), "alert", "Confluent")
+        with self.assertRaises(interop.Failure):
+            interop.require_format(Message(), "alert", "single-object")
+
     def test_the_project_s_schemas_take_what_they_must(self):
         schemas = interop.Schemas(pathlib.Path(__file__).parents[3] / "schemas")
         for topic in interop.RECORD_OF_TOPIC:
