@@ -9,10 +9,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/vouch-engine/vouch/benchmarks/city"
 	"github.com/vouch-engine/vouch/topology"
@@ -27,7 +28,7 @@ const (
 	coordinatorTimeout = 30 * time.Second       // until a broker that has just started has one
 	readyTimeout       = 90 * time.Second       // until a fresh instance says that it is ready
 	stopTimeout        = 12 * time.Second       // a clean end; it promises 10 s
-	lookEvery          = 5 * time.Millisecond   // between two looks at a transaction
+	lookEvery          = 2 * time.Millisecond   // between two looks at a transaction
 	lagEvery           = 100 * time.Millisecond // between two looks at the lag
 )
 
@@ -40,11 +41,13 @@ const (
 	startWindow = 2 * time.Second
 	// workWindow is, at first, the time after it was seen at work in which one
 	// is killed. It is halved when a kill came too late to find any work, and
-	// grows by half when it did not, so that the kills spread over the work on a
-	// fast machine as on a slow one.
-	workWindow = 400 * time.Millisecond
-	// oneEarlyOf says that one kill of so many is an early one.
-	oneEarlyOf = 5
+	// grows by a tenth when it did not, so that the kills spread over the work on
+	// a fast machine as on a slow one.
+	workWindow = 200 * time.Millisecond
+	// Of so many kills one is early; of so many, among several instances, one is
+	// followed by the return of the victim; in one round of so many the last
+	// instance is killed when it has taken over from the others.
+	earlyOneOf, backOneOf, takeoverOneOf = 5, 3, 4
 	// Of the kills, workMin of workOf must have found work at least, or the run
 	// has shown nothing.
 	workMin, workOf = 15, 20
@@ -124,12 +127,13 @@ type torture struct {
 	instances []*instance // those to be killed, then the fresh one in their place
 
 	random *rand.Rand
-	window time.Duration // see workWindow
 
 	file    *os.File // the facts
 	borders []int64  // of the pieces of the facts: the slices of the first half, then the second half
 	oracle  *oracle
 
+	mu                                         sync.Mutex    // guards the following
+	window                                     time.Duration // see workWindow
 	killed, withLag, withTransaction, withWork int
 }
 
@@ -215,21 +219,45 @@ func (t *torture) round(ctx context.Context, number int, kills []kill) error {
 			return err
 		}
 	}
+	together, taken := errgroup.WithContext(ctx)
+	for number, victim := range t.instances {
+		together.Go(func() error {
+			for _, k := range kills {
+				if k.instance != number || k.takeover {
+					continue
+				}
+				if err := t.strike(taken, victim, k); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := together.Wait(); err != nil {
+		return err
+	}
 	for _, k := range kills {
-		victim := t.instances[k.instance]
-		if err := t.await(ctx, victim, k); err != nil {
-			return err
-		}
-		victim.kill()
-		if err := t.judge(ctx, victim, k); err != nil {
-			return err
-		}
-		if !k.back {
+		if !k.takeover {
 			continue
 		}
-		if err := victim.start(); err != nil {
+		if err := t.strike(ctx, t.instances[k.instance], k); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// strike kills an instance once.
+func (t *torture) strike(ctx context.Context, victim *instance, k kill) error {
+	if err := t.await(ctx, victim, k); err != nil {
+		return err
+	}
+	victim.kill()
+	if err := t.judge(ctx, victim, k); err != nil {
+		return err
+	}
+	if k.back {
+		return victim.start()
 	}
 	return nil
 }
@@ -239,23 +267,50 @@ func (t *torture) await(ctx context.Context, victim *instance, k kill) error {
 	if k.early {
 		return victim.sleep(ctx, time.Duration(k.moment*float64(startWindow)))
 	}
-	for start := time.Now(); time.Since(start) < workTimeout; {
+	if k.takeover {
+		if err := t.awaitTakeover(ctx, victim); err != nil {
+			return err
+		}
+	}
+	looked := time.Now() // at the lag, which is asked for seldom: a transaction is short
+	for start := looked; time.Since(start) < workTimeout; {
 		state, err := t.observer.transaction(ctx, victim.name)
 		if err != nil {
 			return err
 		}
 		if state == transactionOpen {
-			return victim.sleep(ctx, time.Duration(k.moment*float64(t.window)))
+			t.mu.Lock()
+			window := t.window
+			t.mu.Unlock()
+			return victim.sleep(ctx, time.Duration(k.moment*float64(window)))
 		}
-		lag, err := t.observer.lag(ctx, victim.name)
-		if err != nil || lag == 0 {
-			return err
+		if time.Since(looked) > lagEvery {
+			lag, err := t.observer.lag(ctx, victim.name)
+			if err != nil || lag == 0 {
+				return err
+			}
+			looked = time.Now()
 		}
 		if err := victim.sleep(ctx, lookEvery); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// awaitTakeover waits until an instance has got the partitions of those that
+// were killed, which it does when their sessions have ended.
+func (t *torture) awaitTakeover(ctx context.Context, victim *instance) error {
+	for start := time.Now(); time.Since(start) < workTimeout; {
+		owned, err := t.observer.partitions(ctx, victim.name)
+		if err != nil || len(owned) == partitions {
+			return err
+		}
+		if err := victim.sleep(ctx, lagEvery); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("instance %s has not got the partitions of the others %v (workTimeout) after they were killed", victim.name, workTimeout)
 }
 
 // judge counts what a kill found: the broker still shows what the victim left.
@@ -268,6 +323,8 @@ func (t *torture) judge(ctx context.Context, victim *instance, k kill) error {
 	if err != nil {
 		return err
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.killed++
 	if open {
 		t.withTransaction++
@@ -278,13 +335,16 @@ func (t *torture) judge(ctx context.Context, victim *instance, k kill) error {
 	switch {
 	case open || lag > 0:
 		t.withWork++
-		t.window += t.window / 2
+		t.window += t.window / 10
 	case !k.early:
 		t.window /= 2
 	}
 	when, transaction := "at work", "no transaction open"
-	if k.early {
+	switch {
+	case k.early:
 		when = "early"
+	case k.takeover:
+		when = "after it took over"
 	}
 	if open {
 		transaction = "a transaction open"
@@ -435,29 +495,31 @@ type kill struct {
 	instance int
 	early    bool    // while it starts, not when it is seen at work
 	moment   float64 // of the window, 0 to 1
-	back     bool    // it comes back at once, while others work
+	back     bool    // it comes back at once
+	takeover bool    // when it has taken over from all others, which are dead by then
 }
 
-// plan makes rounds of kills. After each round but the last no instance is
-// left, so that the next slice can be produced. Where there are several, one
-// may come back in between, so that partitions move while there is work.
+// plan makes rounds of kills. Those of several instances in a round happen at
+// the same time, each when its own moment comes, but takeovers, which are last.
+// After each round but the last no instance is left, so that the next slice can
+// be produced.
 func plan(random *rand.Rand, kills, instances int) (rounds [][]kill) {
 	for kills > 0 {
 		var round []kill
-		var alive []int
-		for i := range instances {
-			alive = append(alive, i)
-		}
-		returns := instances > 1 && random.IntN(2) == 0
-		for len(alive) > 0 && kills > 0 {
-			at := random.IntN(len(alive))
-			round = append(round, kill{alive[at], random.IntN(oneEarlyOf) == 0, random.Float64(), returns})
-			if !returns {
-				alive = slices.Delete(alive, at, at+1)
+		takeover := instances > 1 && random.IntN(takeoverOneOf) == 0
+		for place, instance := range random.Perm(instances) {
+			k := kill{instance: instance, early: random.IntN(earlyOneOf) == 0, moment: random.Float64()}
+			if last := place == instances-1; takeover && last {
+				k.early, k.takeover = false, true
+			} else if !takeover && instances > 1 && random.IntN(backOneOf) == 0 {
+				first := k
+				first.moment, first.back = random.Float64(), true
+				round = append(round, first)
 			}
-			returns = false
-			kills--
+			round = append(round, k)
 		}
+		round = round[:min(kills, len(round))]
+		kills -= len(round)
 		rounds = append(rounds, round)
 	}
 	return rounds
