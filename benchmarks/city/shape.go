@@ -26,7 +26,7 @@ const (
 	// 25.7 a citizen and year.
 	perYearAnnual   = 81_000    // once for everyone of shareData, whatever the skew
 	perYearStrong   = 700_000   // of shareData alone
-	perYearWeak     = 1_225_000 // of everybody
+	perYearWeak     = 1_246_000 // of everybody
 	perYearStranger = 20_000    // evidence of people who draw nothing here
 	perYearChange   = 6_000     // roster entries that change
 	perYearDeath    = 1_200     // deaths
