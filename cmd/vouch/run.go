@@ -43,6 +43,7 @@ ones after a restart. A state directory that is lost is rebuilt from Kafka.`,
 				return err
 			}
 			o.Brokers, o.Prefix, o.Logger = kafka.brokers, kafka.prefix, logger()
+			tradeMemory()
 			return topology.RunCertifier(command.Context(), o)
 		},
 	}
