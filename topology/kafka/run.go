@@ -99,19 +99,20 @@ func without(text, word string) string {
 		return text
 	}
 	var kept strings.Builder
-	for {
-		at := strings.Index(text, word)
+	copied := 0
+	for from := 0; ; {
+		at := strings.Index(text[from:], word)
 		if at < 0 {
-			return kept.String() + text
+			return kept.String() + text[copied:]
 		}
+		at += from
+		from = at + len(word)
 		before, _ := utf8.DecodeLastRuneInString(text[:at])
-		after, _ := utf8.DecodeRuneInString(text[at+len(word):])
-		if wordRune(before) || wordRune(after) {
-			kept.WriteString(text[:at+len(word)])
-		} else {
-			kept.WriteString(text[:at] + "(key)")
+		after, _ := utf8.DecodeRuneInString(text[from:])
+		if !wordRune(before) && !wordRune(after) {
+			kept.WriteString(text[copied:at] + "(key)")
+			copied = from
 		}
-		text = text[at+len(word):]
 	}
 }
 

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,9 @@ import (
 
 const partitions = 4
 
+// patience is how long a test waits for what must come, on a busy machine too.
+const patience = 90 * time.Second
+
 // world is a broker with the topics of one test: two inputs, an output and a
 // table, under names of the test's own, since one real broker serves all.
 type world struct {
@@ -34,6 +38,7 @@ type world struct {
 	client  *kgo.Client // for whoever writes and reads outside
 	admin   *kadm.Client
 	tables  *tables
+	log     *slog.Logger // what the members say, shown if the test fails
 }
 
 // brokers are those of VOUCH_TEST_BROKERS, else one embedded in the test.
@@ -53,6 +58,13 @@ func brokers(t *testing.T) []string {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, brokers: brokers(t), prefix: fmt.Sprintf("%s-%x.", regexp.MustCompile(`[^A-Za-z0-9]+`).ReplaceAllString(t.Name(), "-"), time.Now().UnixNano()), tables: newTables()}
+	said := new(buffer)
+	w.log = slog.New(slog.NewTextHandler(said, nil))
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the members said:\n%s", said.text())
+		}
+	})
 	w.client = w.connect()
 	w.admin = kadm.NewClient(w.client)
 	for topic, policy := range map[string]string{"one": "delete", "two": "delete", "out": "delete", "group-table": "compact"} {
@@ -61,6 +73,10 @@ func newWorld(t *testing.T) *world {
 			t.Fatalf("create %s: %v %v", topic, err, created.Err)
 		}
 	}
+	w.await("the topics are there", func() bool { // a broker hears of them after it has confirmed them
+		ends, err := w.admin.ListEndOffsets(context.Background(), w.prefix+"one", w.prefix+"two", w.prefix+"out", w.prefix+"group-table")
+		return err == nil && ends.Error() == nil
+	})
 	return w
 }
 
@@ -95,7 +111,7 @@ func (w *world) configOn(on *tables, instance string, step goka.ProcessCallback)
 		Inputs: []string{w.prefix + "one", w.prefix + "two"}, TableTopic: w.prefix + "group-table",
 		Open:   on.open,
 		Close:  on.close,
-		Logger: slog.New(slog.DiscardHandler),
+		Logger: w.log.With("instance", instance),
 		Limits: Limits{Idle: 100 * time.Millisecond, BackoffMin: 10 * time.Millisecond, BackoffMax: 100 * time.Millisecond},
 	}
 	c.Processor = func(partition int32, seams []goka.ProcessorOption) (*goka.Processor, error) {
@@ -144,6 +160,7 @@ func (w *world) member(c Config) *member {
 	m := &member{cancel: cancel, ended: make(chan struct{})}
 	go func() {
 		m.err = Run(ctx, c)
+		w.log.Info("Run has returned", "instance", c.Instance, "error", m.err)
 		close(m.ended)
 	}()
 	w.t.Cleanup(func() { _ = m.stop() })
@@ -236,11 +253,29 @@ func (w *world) lag(group string) int64 {
 
 func (w *world) await(what string, holds func() bool) {
 	w.t.Helper()
-	for end := time.Now().Add(60 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); !holds(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			w.t.Fatalf("not within 60 s: %s", what)
+			w.t.Fatalf("not within %v: %s", patience, what)
 		}
 	}
+}
+
+// buffer takes what several goroutines write.
+type buffer struct {
+	mu    sync.Mutex
+	bytes bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.bytes.Write(p)
+}
+
+func (b *buffer) text() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.bytes.String()
 }
 
 func (w *world) awaitCaughtUp() {
