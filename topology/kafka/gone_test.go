@@ -96,9 +96,14 @@ func (w *world) recreate(topic, policy string) error {
 		made, err = w.admin.CreateTopic(background, partitions, 1, map[string]*string{"cleanup.policy": &policy}, w.prefix+topic)
 		return err == nil || !errors.Is(made.Err, kerr.TopicAlreadyExists)
 	})
-	w.await("the topic is there", func() bool {
+	w.await("the new topic is there, and the old one's offsets are not", func() bool {
 		ends, err := w.admin.ListEndOffsets(background, w.prefix+topic)
-		return err == nil && ends.Error() == nil
+		gone := err == nil && ends.Error() == nil
+		ends.Each(func(end kadm.ListedOffset) { gone = gone && end.Offset == 0 })
+		for at := range w.positions() {
+			gone = gone && at.topic != w.prefix+topic
+		}
+		return gone
 	})
 	return err
 }

@@ -81,7 +81,7 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) connect(more ...kgo.Opt) *kgo.Client {
-	client, err := kgo.NewClient(append(more, kgo.SeedBrokers(w.brokers...), kgo.RecordPartitioner(partitioner()))...)
+	client, err := kgo.NewClient(append(more, kgo.SeedBrokers(w.brokers...), kgo.RecordPartitioner(partitioner()), kgo.MetadataMinAge(100*time.Millisecond))...)
 	if err != nil {
 		w.t.Fatal(err)
 	}
