@@ -1,11 +1,13 @@
 package certify
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"unsafe"
 
 	"github.com/vouch-engine/vouch/schemas"
+	"github.com/vouch-engine/vouch/schemas/catalogue"
 )
 
 // noon of a day in Shanghai.
@@ -143,5 +145,156 @@ func TestRowSharesNoMemoryWithRecords(t *testing.T) {
 	clear(buffer)
 	if after := describe(&Row{Citizen: *row}); after != before {
 		t.Errorf("the row was\n%sand is, now that the buffer is used again,\n%s", before, after)
+	}
+}
+
+// held lists the ids that are held, newest first.
+func held(row *Citizen) (ids []string) {
+	for i := range row.evidence {
+		ids = append(ids, row.evidence[i].id.text())
+	}
+	return ids
+}
+
+// What is held, and what is let go: each bound by itself. Records are sent
+// oldest first, so that each is held when it comes.
+func TestBoundsOfEvidence(t *testing.T) {
+	daily := func(kind string, from schemas.Date, n int) (all []sending) {
+		for i := range n {
+			all = append(all, sending{string(rune('a' + i)), kind, from + schemas.Date(i)})
+		}
+		return all
+	}
+	may := schemas.DateOf(2024, 5, 1)
+	for name, c := range map[string]struct {
+		sent []sending
+		want string
+	}{
+		"the four newest of a scope":         {daily("RAIL_BOARD", may, 6), "f e d c"},
+		"and one of each of the four months": {append(months("RAIL_BOARD", 6), daily("RAIL_BOARD", schemas.DateOf(2024, 7, 20), 5)...), "e d c b M6 M5 M4"},
+		"four of assurance A beside newer others": {
+			append(daily("FACE_SELF", may, 5), rename(daily("RAIL_BOARD", may+6, 5), "+")...), "e+ d+ c+ b+ e d c b"},
+		"months of assurance A": {append(months("FACE_SELF", 6), rename(daily("RAIL_BOARD", schemas.DateOf(2024, 7, 20), 4), "+")...), "d+ c+ b+ a+ M6 M5 M4 M3"},
+		"one of each of three weak kinds": {
+			[]sending{{"a", "BUS_TAP", may}, {"b", "PHARM_SWIPE", may + 1}, {"c", "CARD_SPEND", may + 2}, {"d", "PHONE_ACTIVE", may + 3}, {"e", "PHONE_ACTIVE", may + 4}}, "e c b"},
+		"two of each adverse kind":  {append(daily("DEATH_CERT", may, 3), rename(daily("CREMATION", may, 3), "+")...), "c+ c b+ b"},
+		"two of each lifting kind":  {daily("RELEASE", may, 3), "c b"},
+		"two of each reviewed kind": {daily("HUKOU_OTHER", may, 3), "c b"},
+	} {
+		rules, row := New(awkward(t)), new(Citizen)
+		for _, s := range c.sent {
+			if d := rules.OnEvidence(row, saw(rules, s.id, s.kind, s.at()), s.at(), NoTick); d.Count != Applied {
+				t.Errorf("%s: %s is %s", name, s.id, d.Count)
+			}
+		}
+		if got := strings.Join(held(row), " "); got != c.want {
+			t.Errorf("%s: held are %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+// sending is a record that occurred on a day.
+type sending struct {
+	id, kind string
+	on       schemas.Date
+}
+
+func (s sending) at() schemas.Instant {
+	year, month, day := s.on.Civil()
+	return noon(year, month, day)
+}
+
+// months are records of the first days of so many months, M1 the first of them.
+func months(kind string, n int) (all []sending) {
+	for i := range n {
+		all = append(all, sending{fmt.Sprint("M", i+1), kind, schemas.DateOf(2024, 1+i, 1)})
+	}
+	return all
+}
+
+func rename(all []sending, suffix string) []sending {
+	for i := range all {
+		all[i].id += suffix
+	}
+	return all
+}
+
+// A kind that a benefit accepts and that lifts a suspension is held for both
+// reasons, each with its own bound.
+func TestStrongKindThatLifts(t *testing.T) {
+	text := strings.Replace(string(readFile(t, "testdata/catalogue.json")), `"RELEASE"`, `"VET_CONFIRM"`, 1)
+	c, err := catalogue.Load("catalogue.json", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, row := New(c), new(Citizen)
+	send := func(id, kind string, month, day int) {
+		rules.OnEvidence(row, saw(rules, id, kind, noon(2024, month, day)), noon(2024, 9, 1), NoTick)
+	}
+	vet, _ := c.KindIndex("VET_CONFIRM")
+	if !c.Kinds[vet].NamedInLiftedBy {
+		t.Fatal("the catalogue's first RELEASE is not the one in lifted_by")
+	}
+	c.Scopes = c.Scopes[:1] // no benefit accepts its own department's evidence alone
+	for day := range 4 {
+		send(fmt.Sprint("v", day), "VET_CONFIRM", 5, 1+day)
+		send(fmt.Sprint("f", day), "FACE_SELF", 6, 1+day)
+	}
+	for month := range 4 {
+		send(fmt.Sprint("g", month), "FACE_SELF", 6+month, 10)
+	}
+	if got := strings.Join(held(row), " "); !strings.HasSuffix(got, " v3 v2") {
+		t.Errorf("held are %s, want the two newest that lift among them", got)
+	}
+}
+
+// A correction that leaves its record beyond the bounds lets it go: the row has
+// changed although the version is not held.
+func TestCorrectionBeyondTheBounds(t *testing.T) {
+	rules, row := New(awkward(t)), new(Citizen)
+	for i := range amendmentsHeld {
+		e := saw(rules, fmt.Sprint("gone", i), "VET_CONFIRM", noon(2024, 1, 1+i))
+		e.Op, e.RecordedAt = schemas.Retract, noon(2024, 8, 1)
+		rules.OnEvidence(row, e, noon(2024, 9, 1), NoTick)
+	}
+	for _, s := range append(months("RAIL_BOARD", 5), sending{"s", "RAIL_BOARD", schemas.DateOf(2024, 5, 10)}) {
+		rules.OnEvidence(row, saw(rules, s.id, s.kind, s.at()), noon(2024, 9, 1), NoTick)
+	}
+	e := saw(rules, "s", "RAIL_BOARD", noon(2023, 5, 1))
+	e.RecordedAt = noon(2024, 7, 1)
+	d := rules.OnEvidence(row, e, noon(2024, 9, 1), NoTick)
+	if got := held(row); d.Count != NotHeld || !d.Changed || !strings.HasPrefix(strings.Join(got, " "), "M5 M4 M3 M2 gone") {
+		t.Errorf("%+v, held are %s", d, got)
+	}
+}
+
+// A correction stays one when a later version changes nothing, and so does one
+// that changes the kind alone.
+func TestCorrectionsStayCorrections(t *testing.T) {
+	rules, row := New(awkward(t)), new(Citizen)
+	e := saw(rules, "e", "BUS_TAP", noon(2024, 5, 1))
+	for _, step := range []struct {
+		kind      string
+		occurred  schemas.Instant
+		corrected bool
+	}{
+		{"BUS_TAP", noon(2024, 5, 1), false},
+		{"BUS_TAP", noon(2024, 5, 2), true},
+		{"BUS_TAP", noon(2024, 5, 2), true},
+	} {
+		e.Kind, e.OccurredAt = step.kind, step.occurred
+		e.RecordedAt++
+		rules.OnEvidence(row, e, noon(2024, 9, 1), NoTick)
+		if row.evidence[0].corrected != step.corrected {
+			t.Errorf("of %s: corrected is %t", e.OccurredAt, !step.corrected)
+		}
+	}
+	row = new(Citizen)
+	e.Source, e.Kind = "HEALTH", "INPT_ADMIT"
+	rules.OnEvidence(row, e, noon(2024, 9, 1), NoTick)
+	e.Kind = "OUTPT_VISIT"
+	e.RecordedAt++
+	if rules.OnEvidence(row, e, noon(2024, 9, 1), NoTick); !row.evidence[0].corrected {
+		t.Error("another kind is no correction")
 	}
 }

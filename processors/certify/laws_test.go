@@ -18,15 +18,20 @@ import (
 // awkward is a catalogue with every rule, exemption and effect in it.
 func awkward(t testing.TB) *catalogue.Catalogue {
 	t.Helper()
-	text, err := os.ReadFile("testdata/catalogue.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := catalogue.Load("testdata/catalogue.json", text)
+	c, err := catalogue.Load("testdata/catalogue.json", readFile(t, "testdata/catalogue.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
+}
+
+func readFile(t testing.TB, file string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 // fact is one input of the citizen under test, or a tick of the partition.
