@@ -147,8 +147,12 @@ func revoked(d *demo, p *city.Person, events []any) string {
 	if !is || withdrawn.EvidenceID != certified.EvidenceID {
 		return ""
 	}
+	due := withdrawn.Benefits[0].DueOn
+	for _, benefit := range withdrawn.Benefits {
+		due = min(due, benefit.DueOn)
+	}
 	return fmt.Sprintf("was certified by a record (%s) that %s took back or dated anew on %s. What was said is revoked, and %s is due on %s.",
-		d.kind(certified.Kind), withdrawn.Source, d.date(withdrawn.DecidedAt), pronoun(p, "she", "he"), withdrawn.Benefits[0].DueOn)
+		d.kind(certified.Kind), withdrawn.Source, d.date(withdrawn.DecidedAt), pronoun(p, "she", "he"), due)
 }
 
 // misreported: dead on paper, and seen after.
