@@ -351,6 +351,42 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// A tick that a foreign clock wrote under a key of its own moves the partition's
+// clock all the same, is remembered, and goes on to the timer under the key of
+// the partition; what it leads to has its Kafka timestamp.
+func TestForeignTick(t *testing.T) {
+	w := newWorld(t)
+	w.createTopics()
+	encoders, err := NewClockEncoders(t.Context(), w.codec, w.prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const at = schemas.Instant(1_700_000_000_000)
+	tick := &kgo.Record{Topic: w.prefix + Clock, Key: []byte("foreign"), Value: encoders.clock.Append(nil, &schemas.ClockTick{At: at}), Timestamp: time.UnixMilli(int64(at) + 7)}
+	state := t.TempDir()
+	for _, count := range []certify.Count{certify.Applied, certify.OldTick} {
+		if err := w.client.ProduceSync(t.Context(), tick).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		m := NewMetrics()
+		stop := w.run(RunOptions{Metrics: m, State: state})
+		w.awaitRead(m, 1)
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		if got := m.Totals().Counts; got[count] != 1 {
+			t.Errorf("it is counted as %v, want %s", got, count)
+		}
+	}
+	passed := w.records(Schedule)
+	if len(passed) != 1 {
+		t.Fatalf("%d ticks were passed on", len(passed))
+	}
+	if r := passed[0]; string(r.Key) != TickKeys(partitionsOfTests)[tick.Partition] || r.Partition != tick.Partition || !r.Timestamp.Equal(tick.Timestamp) {
+		t.Errorf("it was passed on under %q to partition %d at %v", r.Key, r.Partition, r.Timestamp)
+	}
+}
+
 // Waiting for a registry costs nothing.
 func TestWaitingForTheRegistryDoesNotSpin(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*registryPause)
