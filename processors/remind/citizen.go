@@ -19,8 +19,8 @@ const (
 )
 
 // Citizen is the last ScheduleEntry of a citizen, with what the catalogue said
-// of it when it came. The zero value is a citizen who draws nothing, or of
-// whom nothing is known: the two are alike.
+// of it when it came. The zero value is a citizen of whom nothing is known,
+// which is as good as one who draws nothing.
 type Citizen struct {
 	at         schemas.Instant // the entry's Kafka timestamp
 	clock      schemas.Instant // the certifier's when it wrote the entry, or NoTick
@@ -53,9 +53,6 @@ func (h catalogueHash) String() string { return hex.EncodeToString(h[:]) }
 // timer whose table was lost, or was added later: what had lapsed by then is
 // lapsed at once there too, not good until the next tick.
 func (c *Citizen) latest(clock schemas.Instant) schemas.Instant {
-	if len(c.enrolments) == 0 {
-		return clock
-	}
 	return max(clock, c.clock)
 }
 

@@ -74,9 +74,6 @@ func (r *Rules) citizen(e *schemas.ScheduleEntry, at schemas.Instant) Citizen {
 			c.enrolments = append(c.enrolments, r.enrolment(&e.Benefits[i], benefit, ofDay))
 		}
 	}
-	if len(c.enrolments) == 0 {
-		return Citizen{} // who draws nothing is not held
-	}
 	return c
 }
 

@@ -52,12 +52,9 @@ func (p *Partition) Range(in Interval) (from, to []byte) {
 func (p *Partition) Over(in Interval) { *p = Partition{Clock: in.to} }
 
 // Fire judges one entry of the due index: whether something is to be written
-// at a tick. row is that of the entry's citizen as the last ScheduleEntry left
-// it, the zero value if there is none.
+// at a tick. The entry is one of the tick's Range; row is that of its citizen
+// as the last ScheduleEntry left it, the zero value if there is none.
 func (in Interval) Fire(row *Citizen, due Due) (Event, bool) {
-	if due.At <= in.after || due.At > in.to {
-		return Event{}, false
-	}
 	switch due.Kind {
 	case Lapse:
 		return in.lapse(row, due)
