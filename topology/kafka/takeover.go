@@ -299,7 +299,7 @@ func (g *generation) restoreSome(ctx context.Context, client *kgo.Client, p *par
 	}
 	rows := make([]Row, 0, min(fetches.NumRecords(), g.config.Limits.RestoreRows))
 	apply := func() {
-		if err == nil && next > 0 {
+		if err = cmp.Or(err, ctx.Err()); err == nil && next > 0 {
 			if failed := p.table.Restore(rows, next); failed != nil {
 				err = fatalf("kafka: restore partition %d: %w", p.id, failed)
 			}
@@ -307,7 +307,7 @@ func (g *generation) restoreSome(ctx context.Context, client *kgo.Client, p *par
 		n, rows = n+len(rows), rows[:0]
 	}
 	fetches.EachRecord(func(record *kgo.Record) {
-		if record.Offset >= end {
+		if record.Offset >= end || err != nil {
 			return
 		}
 		next = record.Offset + 1

@@ -330,6 +330,8 @@ type tables struct {
 	mu     sync.Mutex
 	all    map[int32]*table
 	opened map[int32]bool
+	// restoring, if set, is called before rows are restored.
+	restoring func()
 }
 
 func newTables() *tables { return &tables{all: map[int32]*table{}, opened: map[int32]bool{}} }
@@ -342,7 +344,7 @@ func (ts *tables) open(partition int32) (Table, error) {
 	}
 	ts.opened[partition] = true
 	if ts.all[partition] == nil {
-		ts.all[partition] = &table{Storage: storage.NewMemory(), rows: map[string][]byte{}, staged: map[string][]byte{}}
+		ts.all[partition] = &table{tables: ts, Storage: storage.NewMemory(), rows: map[string][]byte{}, staged: map[string][]byte{}}
 	}
 	return ts.all[partition], nil
 }
@@ -388,6 +390,7 @@ func (ts *tables) rows() map[string]string {
 // table is the simplest Table: two maps.
 type table struct {
 	storage.Storage
+	tables       *tables
 	mu           sync.Mutex // tests look at rows meanwhile
 	rows, staged map[string][]byte
 	position     int64
@@ -416,6 +419,9 @@ func (t *table) Seal(next int64) error {
 }
 
 func (t *table) Restore(rows []Row, next int64) error {
+	if restoring := t.tables.restoring; restoring != nil && len(rows) > 0 {
+		restoring()
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, row := range rows {

@@ -1,0 +1,95 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/lovoo/goka"
+)
+
+// A step that fails ends Run with the place of the record and the reason, of
+// bounded length and without its key. Nothing of its transaction is seen, and
+// the next start goes on with the same record.
+func TestFailedStepEndsRun(t *testing.T) {
+	for name, fail := range map[string]func(ctx goka.Context){
+		"error": func(ctx goka.Context) { ctx.Fail(fmt.Errorf("the record of %s cannot be", ctx.Key())) },
+		"panic": func(ctx goka.Context) { panic("the record of " + ctx.Key() + " cannot be") },
+		"long":  func(ctx goka.Context) { panic("the record of cannot be" + strings.Repeat("x", 1<<20)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			values := w.some(0, 200)
+			var ill atomic.Bool
+			step := func(ctx goka.Context, value any) {
+				w.count(ctx, value)
+				if ill.Load() && string(value.([]byte)) == "250" {
+					fail(ctx)
+				}
+			}
+			m := w.member(w.configOn(w.tables, "a", step))
+			w.awaitCaughtUp()
+			out, rows := w.lines("out"), w.tables.rows()
+			if err := m.stop(); err != nil {
+				t.Fatal(err)
+			}
+			ill.Store(true)
+			add(values, w.some(200, 300)) // key28 is that of 250
+			m = w.member(w.configOn(w.tables, "a", step))
+			err := m.wait()
+			if err == nil || !strings.Contains(err.Error(), "cannot be") || !strings.Contains(err.Error(), w.prefix+"one, offset ") {
+				t.Fatalf("Run returned %v", err)
+			}
+			if text := err.Error(); strings.Contains(text, "key28") || len(text) > errorTextMax+1000 {
+				t.Fatalf("the text has %d bytes: %.5000s", len(text), text)
+			}
+			w.same(w.lines("out"), out)
+			if now := w.tables.rows(); fmt.Sprint(now) != fmt.Sprint(rows) {
+				t.Fatalf("the rows have changed: %v", now)
+			}
+			ill.Store(false)
+			w.start(w.configOn(w.tables, "a", step))
+			w.awaitCaughtUp()
+			w.same(w.lines("out"), counted(values))
+		})
+	}
+}
+
+// What cannot be opened, built or closed ends Run too.
+func TestFailedSeamEndsRun(t *testing.T) {
+	broken := errors.New("broken")
+	for name, breaks := range map[string]func(c *Config){
+		"Open": func(c *Config) { c.Open = func(int32) (Table, error) { return nil, broken } },
+		"Processor": func(c *Config) {
+			c.Processor = func(int32, []goka.ProcessorOption) (*goka.Processor, error) { return nil, broken }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			c := w.config("a")
+			breaks(&c)
+			if err := w.member(c).wait(); !errors.Is(err, broken) {
+				t.Fatalf("Run returned %v", err)
+			}
+			for p, open := range w.tables.opened {
+				if open {
+					t.Errorf("the table of partition %d is left open", p)
+				}
+			}
+		})
+	}
+}
+
+// A configuration that cannot work is refused with every complaint at once.
+func TestConfigurationIsChecked(t *testing.T) {
+	_, err := Config{Limits: Limits{SessionTimeout: sessionTimeoutMin - 1, Idle: -1}, Inputs: []string{"a", "a"}}.withDefaults()
+	for _, complaint := range []string{"Brokers is empty", "Group is empty", "TableTopic is empty", "must be set", "input a is named twice", "brokers refuse less than 6s", "a limit is negative"} {
+		if err == nil || !strings.Contains(err.Error(), complaint) {
+			t.Errorf("no complaint that %s: %v", complaint, err)
+		}
+	}
+}
