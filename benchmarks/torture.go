@@ -108,6 +108,11 @@ func Torture(ctx context.Context, o TortureOptions) (err error) {
 		for _, i := range t.instances {
 			i.kill()
 		}
+		if ctx.Err() != nil {
+			t.say("interrupted; its topics begin with %s", prefix)
+			err = errors.Join(ctx.Err(), os.RemoveAll(directory))
+			return
+		}
 		if err != nil {
 			err = fmt.Errorf("torture: %w; facts, state and logs are in %s, the topics begin with %s", err, directory, prefix)
 			return
@@ -354,11 +359,15 @@ func (t *torture) judge(ctx context.Context, victim *instance, k kill) error {
 }
 
 // drain lets every instance work until the lag is 0, then ends all cleanly.
+// They are ready by then, so that their states are as new as the log.
 func (t *torture) drain(ctx context.Context) error {
 	for _, i := range t.instances {
 		if err := i.start(); err != nil {
 			return err
 		}
+	}
+	if err := t.observer.ready(ctx, t.instances...); err != nil {
+		return err
 	}
 	least, since := int64(-1), time.Now()
 	for {

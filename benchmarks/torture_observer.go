@@ -46,7 +46,10 @@ func patiently(ctx context.Context, question func() error) error {
 		err := question()
 		var shards *kadm.ShardErrors
 		passing := kerr.IsRetriable(err) || errors.As(err, &shards) && len(shards.Errs) > 0 && kerr.IsRetriable(shards.Errs[0].Err)
-		if !passing || ctx.Err() != nil || time.Since(start) > coordinatorTimeout {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !passing || time.Since(start) > coordinatorTimeout {
 			return err
 		}
 	}
@@ -147,26 +150,31 @@ func (o *observer) partitions(ctx context.Context, member string) (all []int32, 
 	return all, nil
 }
 
-// ready waits until an instance has all partitions and says that it is ready.
-func (o *observer) ready(ctx context.Context, i *instance) error {
-	last := "it has not got all partitions"
-	for start := time.Now(); time.Since(start) < readyTimeout; {
-		owned, err := o.partitions(ctx, i.name)
-		if err != nil {
-			return err
-		}
-		if len(owned) == partitions {
-			status, text := ask(ctx, "http://"+i.listen+"/ready")
-			if status == http.StatusOK {
-				return nil
+// ready waits until the instances have all partitions among them, and each
+// says that it is ready: what it has is restored.
+func (o *observer) ready(ctx context.Context, instances ...*instance) error {
+	for start := time.Now(); ; {
+		owned, last := 0, ""
+		for _, i := range instances {
+			if err := i.sleep(ctx, lagEvery); err != nil {
+				return err
 			}
-			last = text
+			mine, err := o.partitions(ctx, i.name)
+			if err != nil {
+				return err
+			}
+			owned += len(mine)
+			if status, text := ask(ctx, "http://"+i.listen+"/ready"); status != http.StatusOK {
+				last = i.name + ": " + text
+			}
 		}
-		if err := i.sleep(ctx, lagEvery); err != nil {
-			return err
+		if owned == partitions && last == "" {
+			return nil
+		}
+		if time.Since(start) > readyTimeout {
+			return fmt.Errorf("the instances have %d of %d partitions and are not ready after %v (readyTimeout): %s", owned, partitions, readyTimeout, last)
 		}
 	}
-	return fmt.Errorf("instance %s is not ready after %v (readyTimeout): %s", i.name, readyTimeout, last)
 }
 
 // ask gets a page: its status, and its text or why there is none.
