@@ -68,7 +68,7 @@ func rosterEntry(i int, benefit string) schemas.RosterEntry {
 	phone, payee, amount, birth := "13805581234", "6217000010012345678", int64(18000), schemas.DateOf(1950, 4, 20)
 	return schemas.RosterEntry{
 		EntryID: fmt.Sprintf("34160220190420%04d", i), CitizenID: someone, Benefit: benefit, Op: schemas.Enrol,
-		RecordedAt:  schemas.Instant(17000) * schemas.Day,
+		RecordedAt:  schemas.Instant(17000+i) * schemas.Day,
 		EffectiveOn: schemas.DateOf(2019, 4, 20), Region: "341602", Phone: &phone, Payee: &payee, AmountFen: &amount, BirthOn: &birth,
 	}
 }

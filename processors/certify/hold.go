@@ -30,7 +30,10 @@ func (r *Rules) takeDown(row *Citizen, e *schemas.Evidence) (Count, bool) {
 		version.corrected = held.corrected || held.occurredAt != version.occurredAt || held.kind != version.kind
 		row.evidence = slices.Delete(row.evidence, replaces, replaces+1)
 	}
-	at, _ := slices.BinarySearchFunc(row.evidence, &version, func(a evidence, b *evidence) int { return compareNewest(&a, b) })
+	at := 0
+	for at < len(row.evidence) && compareNewest(&row.evidence[at], &version) < 0 {
+		at++
+	}
 	row.evidence = slices.Insert(row.evidence, at, version)
 	if held := r.trim(row, at); !held {
 		return NotHeld, replaces >= 0

@@ -28,7 +28,10 @@ const (
 	hexDigits  = "0123456789abcdef"
 )
 
-func pack(s string) packed { return packed(appendText(nil, s)) }
+func pack(s string) packed {
+	var room [80]byte // an id of 64 bytes and its header
+	return packed(appendText(room[:0], s))
+}
 
 // text is the text that was packed.
 func (p packed) text() string {

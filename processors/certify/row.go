@@ -106,8 +106,9 @@ func AppendRow(b []byte, row *Row) []byte {
 }
 
 func appendCitizen(b []byte, c *Citizen) []byte {
-	w := wordList{}
-	w.words, w.places = w.roomWords[:0], w.roomPlaces[:0]
+	var roomWords [32]string
+	var roomPlaces [64]uint16
+	w := wordList{words: roomWords[:0], places: roomPlaces[:0]}
 	w.collect(c)
 	b = binary.AppendUvarint(b, uint64(len(w.words)))
 	for _, word := range w.words {
@@ -331,6 +332,11 @@ func (r *rowReader) fail() {
 }
 
 func (r *rowReader) unsigned() uint64 {
+	if len(r.rest) > 0 && r.rest[0] < 0x80 { // as most are
+		n := r.rest[0]
+		r.rest = r.rest[1:]
+		return uint64(n)
+	}
 	n, size := unsigned(r.rest)
 	if size == 0 {
 		r.fail()
@@ -416,9 +422,6 @@ type wordList struct {
 	words  []string
 	places []uint16   // of the words in the order in which they will be written
 	hints  [64]uint16 // by hash: the place of the last new word with it, plus 1
-
-	roomWords  [32]string
-	roomPlaces [64]uint16
 }
 
 // collect finds all words before the first is written.

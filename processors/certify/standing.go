@@ -26,7 +26,6 @@ type view struct {
 	leads      []schemas.Lead
 	weak       []schemas.Lead
 
-	retractions   bool         // some are held
 	suspended     bool         // a suspending record is held, lifted or not
 	deathReported bool         // a death record is held
 	deathNewestOn schemas.Date // the date of the newest
@@ -125,7 +124,6 @@ func deriveContact(row *Citizen, v *view) {
 func deriveEvidence(row *Citizen, v *view) {
 	for i := range row.evidence {
 		e := &row.evidence[i]
-		v.retractions = v.retractions || e.retracted
 		if !e.counts() {
 			continue
 		}
@@ -255,14 +253,10 @@ func (r *Rules) enrolment(row *Citizen, v *view, entry int) enrolment {
 			n.dueOn = max(n.dueOn, min(b.Until(anniversary, held.on), notice))
 			continue
 		}
-		if !n.proof.found {
-			n.proof = proof{true, held.source, held.kind, held.id, held.occurredAt, held.on}
-			n.until = b.Until(anniversary, held.on)
-			n.dueOn = max(n.dueOn, n.until)
-		}
-		if !v.retractions {
-			break // what follows is older
-		}
+		n.proof = proof{true, held.source, held.kind, held.id, held.occurredAt, held.on}
+		n.until = b.Until(anniversary, held.on)
+		n.dueOn = max(n.dueOn, n.until)
+		break // what follows is older, and certifies no longer: Until is monotone
 	}
 	return n
 }
