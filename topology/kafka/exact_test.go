@@ -121,9 +121,7 @@ func TestExactlyOnceInChaos(t *testing.T) {
 }
 
 // keepPutting puts records into both inputs until the returned function is
-// called; then the map has all that was put, key by key. A key stays in one
-// topic: what is not there yet when the other topic's record is processed has
-// no order with it.
+// called; then the map has all that was put, key by key, each in one topic.
 func (w *world) keepPutting(seed uint64) (values map[string][]string, stop func()) {
 	values = map[string][]string{}
 	random := rand.New(rand.NewPCG(seed, 1))

@@ -443,11 +443,17 @@ func (g *generation) abandon() {
 	}
 }
 
+// producerGone is how a broker answers a producer whose transactional id was
+// taken over: by its epoch or, where the takeover has aborted its transaction
+// already, by the state of that.
+var producerGone = []error{kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.InvalidTxnState, kerr.InvalidProducerIDMapping}
+
 // namesake finds out whether this member's producer was fenced by another
 // process of its name: then that one joins the group under it. A transaction
-// that the broker ended for its age looks the same, and nobody joins.
+// that the broker ended for its age looks the same, and nobody joins. Without
+// the question this member's next generation would fence the other one.
 func (g *generation) namesake(ctx context.Context, err error) error {
-	if !errors.Is(err, kerr.ProducerFenced) && !errors.Is(err, kerr.InvalidProducerEpoch) {
+	if !slices.ContainsFunc(producerGone, func(gone error) bool { return errors.Is(err, gone) }) {
 		return err
 	}
 	member, generation := g.client.GroupMetadata()

@@ -38,7 +38,8 @@ type world struct {
 	client  *kgo.Client // for whoever writes and reads outside
 	admin   *kadm.Client
 	tables  *tables
-	log     *slog.Logger // what the members say, shown if the test fails
+	log     *slog.Logger
+	said    *buffer // by the members, shown if the test fails
 }
 
 // brokers are those of VOUCH_TEST_BROKERS, else one embedded in the test.
@@ -57,12 +58,16 @@ func brokers(t *testing.T) []string {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, brokers: brokers(t), prefix: fmt.Sprintf("%s-%x.", regexp.MustCompile(`[^A-Za-z0-9]+`).ReplaceAllString(t.Name(), "-"), time.Now().UnixNano()), tables: newTables()}
-	said := new(buffer)
-	w.log = slog.New(slog.NewTextHandler(said, nil))
+	return newWorldOn(t, brokers(t))
+}
+
+func newWorldOn(t *testing.T, brokers []string) *world {
+	t.Helper()
+	w := &world{t: t, brokers: brokers, said: new(buffer), prefix: fmt.Sprintf("%s-%x.", regexp.MustCompile(`[^A-Za-z0-9]+`).ReplaceAllString(t.Name(), "-"), time.Now().UnixNano()), tables: newTables()}
+	w.log = slog.New(slog.NewTextHandler(w.said, nil))
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the members said:\n%s", said.text())
+			t.Logf("the members said:\n%s", w.said.text())
 		}
 	})
 	w.client = w.connect()
@@ -440,13 +445,15 @@ func (t *table) Staged(f func(string, []byte) error) error {
 	return nil
 }
 
-// some are values for a few keys, as put and as they must come out.
+// some are values for a few keys, as put and as they must come out. A key stays
+// in one topic: what comes while a member runs has no order with what has not
+// come yet.
 func (w *world) some(from, to int) map[string][]string {
 	values := map[string][]string{}
 	var records []*kgo.Record
 	for i := from; i < to; i++ {
 		key := "key" + strconv.Itoa(i%37)
-		topic := []string{"one", "two"}[i%2]
+		topic := []string{"one", "two"}[i%37%2]
 		values[key] = append(values[key], strconv.Itoa(i))
 		records = append(records, w.record(topic, key, strconv.Itoa(i), int64(1_700_000_000_000+i)))
 	}
