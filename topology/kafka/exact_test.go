@@ -120,6 +120,40 @@ func TestExactlyOnceInChaos(t *testing.T) {
 	w.sameRows(last.disk, values)
 }
 
+// A transaction that somebody left open in the table's topic holds back what
+// was committed behind it, so that its end is waited for: the rows behind it
+// would be missing.
+func TestOpenTransactionInTheTableIsWaitedFor(t *testing.T) {
+	w := newWorld(t)
+	values := w.some(0, 100)
+	m := w.member(w.config("a"))
+	w.awaitCaughtUp()
+	var left []*kgo.Record
+	for p := range int32(partitions) {
+		left = append(left, &kgo.Record{Topic: w.prefix + "group-table", Partition: p, Key: []byte("key1"), Value: []byte("never ")})
+	}
+	open := w.transact("left open", nil, left...)
+	add(values, w.some(100, 200))
+	w.awaitCaughtUp()
+	if err := m.stop(); err != nil {
+		t.Fatal(err)
+	}
+	w.tables.lose()
+	c := w.config("b")
+	running := takes(&c)
+	w.start(c)
+	select {
+	case <-running:
+		t.Error("a partition runs while rows of it are held back")
+	case <-time.After(time.Second):
+	}
+	w.end(open, kgo.TryAbort)
+	add(values, w.some(200, 300))
+	w.awaitCaughtUp()
+	w.same(w.lines("out"), counted(values))
+	w.sameRows(w.tables, values)
+}
+
 // keepPutting puts records into both inputs until the returned function is
 // called; then the map has all that was put, key by key, each in one topic.
 func (w *world) keepPutting(seed uint64) (values map[string][]string, stop func()) {

@@ -56,7 +56,11 @@ func loseOne(t *testing.T, key int16, lost fate, then string) {
 		}
 		w.start(w.config("a"))
 	}
+	began := time.Now()
 	w.awaitCaughtUp()
+	if took := time.Since(began); took > 12*time.Second { // less than the time out of the transaction that was left open
+		t.Errorf("it took %v", took)
+	}
 	w.same(w.lines("out"), counted(values))
 	w.sameRows(w.tables, values)
 }
