@@ -38,16 +38,18 @@ const (
 	partitions = 4
 	// startWindow is the time after its start in which one that is killed
 	// early is killed: while it joins, restores, takes over.
-	startWindow = 2 * time.Second
+	startWindow = time.Second
 	// workWindow is, at first, the time after it was seen at work in which one
 	// is killed. It is halved when a kill came too late to find any work, and
 	// grows by a tenth when it did not, so that the kills spread over the work on
 	// a fast machine as on a slow one.
-	workWindow = 200 * time.Millisecond
+	workWindow = 100 * time.Millisecond
 	// Of so many kills one is early; of so many, among several instances, one is
 	// followed by the return of the victim; in one round of so many the last
 	// instance is killed when it has taken over from the others.
 	earlyOneOf, backOneOf, takeoverOneOf = 5, 3, 4
+	// One round of so many begins with a clean end.
+	cleanOneOf = 2
 	// Of the kills, workMin of workOf must have found work at least, or the run
 	// has shown nothing.
 	workMin, workOf = 15, 20
@@ -216,6 +218,11 @@ func (t *torture) produce(ctx context.Context, piece int) error {
 
 // round gives the instances a slice of work and kills them at it.
 func (t *torture) round(ctx context.Context, number int, kills []kill) error {
+	if number%cleanOneOf == cleanOneOf-1 {
+		if err := t.pause(ctx); err != nil {
+			return err
+		}
+	}
 	if err := t.produce(ctx, number); err != nil {
 		return err
 	}
@@ -249,6 +256,27 @@ func (t *torture) round(ctx context.Context, number int, kills []kill) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// pause starts the instances and ends them cleanly. A clean end writes the
+// state down, so that the next kills find one that is older than the log, not
+// none.
+func (t *torture) pause(ctx context.Context) error {
+	for _, i := range t.instances {
+		if err := i.start(); err != nil {
+			return err
+		}
+	}
+	if err := t.observer.ready(ctx, t.instances...); err != nil {
+		return err
+	}
+	for _, i := range t.instances {
+		if err := i.stop(); err != nil {
+			return err
+		}
+	}
+	t.say("a clean end and a new start")
 	return nil
 }
 
