@@ -1,11 +1,11 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"syscall"
 	"time"
 
+	"github.com/cockroachdb/errors" // whose texts tell what is safe to show
 	"github.com/cockroachdb/errors/oserror"
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -66,7 +66,8 @@ func withoutKeys(err error) string {
 	return redact.Sprint(err).Redact().StripMarkers()
 }
 
-func damaged(err error) error { return errors.Join(pebble.ErrCorruption, err) }
+// damaged says of an error that it comes from damage.
+func damaged(err error) error { return errors.Mark(err, pebble.ErrCorruption) }
 
 // accessError says why a directory cannot be used at all.
 func accessError(directory string, err error) error {

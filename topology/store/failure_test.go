@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	iofs "io/fs"
 	"log/slog"
@@ -16,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/errors"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
@@ -192,6 +192,8 @@ func TestFailureStays(t *testing.T) {
 	if s.flushMemTable() == nil {
 		t.Fatal("the memtable was flushed to a full disk")
 	}
+	wantError(t, p.Seal(2), "no space left")
+	same(t, "position", p.Position(), int64(1))
 	before := memory.String()
 	on.Store(false)
 	time.Sleep(5 * failedPause)
@@ -224,6 +226,26 @@ func TestDamage(t *testing.T) {
 				t.Errorf("a key is in %q or in %q", err, said)
 			}
 		})
+	}
+}
+
+// TestKeysStayOut: of what Pebble says, in an error or to the log, only what it
+// declares safe is repeated.
+func TestKeysStayOut(t *testing.T) {
+	const secret = "citizen-4711"
+	config, said := testConfig(), new(bytes.Buffer)
+	config.Logger = slog.New(slog.NewTextHandler(said, nil))
+	s := must(open(config, vfs.NewMem()))
+	logger{s}.Infof("row %s", secret)
+	same(t, "log", said.String(), "")
+	logger{s}.Errorf("row %s is odd", secret)
+	logger{s}.Fatalf("row %s is wrong", secret)
+	err := s.Close()
+	wantError(t, err, "store: use store: row × is wrong", "nothing is lost")
+	wantError(t, describe("read", "store", damaged(errors.Newf("row %s is lost", secret))), "it is damaged (row × is lost)")
+	wantError(t, errors.New(said.String()), "row × is odd")
+	if strings.Contains(said.String()+err.Error(), secret) {
+		t.Errorf("a key is in %q or in %q", said, err)
 	}
 }
 
@@ -305,4 +327,66 @@ func TestSealWaits(t *testing.T) {
 	<-done
 	ok(s.Close())
 	same(t, "pending at the end", s.pending.Load()+s.writing.Load(), int64(0))
+}
+
+// TestFrozenBound: what is kept for reading after it was written counts into
+// PendingBytes: a partition that rests gives it up when others need it.
+func TestFrozenBound(t *testing.T) {
+	config := testConfig()
+	config.PendingBytes = 1 << 20
+	s := must(open(config, vfs.NewMem()))
+	defer func() { ok(s.Close()) }()
+	var all []*Partition
+	for n := range int32(4) {
+		p := must(s.Partition(n))
+		all = append(all, p)
+		for row := range 10 {
+			ok(p.Set(fmt.Sprint(row), make([]byte, config.PendingBytes/16)))
+		}
+		ok(p.Seal(1))
+		ok(s.flush()) // waits for the write, and writes nothing
+		held := int64(0)
+		for _, p := range all {
+			l := p.layers.Load()
+			held += l.pending.bytes
+			if l.frozen != nil {
+				held += l.frozen.bytes
+			}
+		}
+		if held == 0 || held > config.PendingBytes {
+			t.Errorf("with %d partitions %d bytes are held, of %d", n+1, held, config.PendingBytes)
+		}
+		if n == 2 {
+			ok(s.flush(p))
+			same(t, "frozen after a flush", p.layers.Load().frozen == nil, true)
+		}
+	}
+}
+
+// TestRelievedOnce: of several Seals that find the store full, one begins a
+// write; the others do not write the little that has come since.
+func TestRelievedOnce(t *testing.T) {
+	s := must(open(testConfig(), vfs.NewMem()))
+	defer func() { ok(s.Close()) }()
+	p := must(s.Partition(0))
+	ok(p.Set("", nil))
+	ok(p.Seal(1))
+	ok(s.relieve())
+	same(t, "frozen", p.layers.Load().frozen == nil, true)
+}
+
+// TestStagedMapGivenUp: after one large transaction, small ones do not empty a
+// large map each time.
+func TestStagedMapGivenUp(t *testing.T) {
+	s := must(open(testConfig(), vfs.NewMem()))
+	defer func() { ok(s.Close()) }()
+	p := must(s.Partition(0))
+	for row := range stagedKept * stagedUsed {
+		ok(p.Set(fmt.Sprint(row), nil))
+	}
+	p.Drop()
+	ok(p.Set("", nil))
+	same(t, "the map is the large one", p.peak > stagedKept, true)
+	p.Drop()
+	same(t, "rows that the map has held", p.peak, 0)
 }

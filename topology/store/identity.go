@@ -1,12 +1,12 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"strings"
 
+	"github.com/cockroachdb/errors"
 	"github.com/cockroachdb/errors/oserror"
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -54,7 +54,7 @@ func identify(disk vfs.FS, directory, owner string) error {
 	}
 	other := ""
 	if _, err := fmt.Sscanf(rest, "owner %q\n", &other); err != nil {
-		return describe("open", directory, damaged(fmt.Errorf("read %s: %w", identityFile, err)))
+		return describe("open", directory, damaged(errors.Wrapf(err, "read %s", errors.Safe(identityFile))))
 	}
 	if other != owner {
 		return fmt.Errorf("store: open %s: it belongs to %q, and this is %q: give each a directory of its own, or remove this one: it is rebuilt from the changelog", directory, other, owner)

@@ -1,12 +1,12 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"iter"
 	"sync"
 	"sync/atomic"
 
+	"github.com/cockroachdb/errors"
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/lovoo/goka/storage"
 )
@@ -18,6 +18,8 @@ const (
 	stagedKept = 8192
 	stagedUsed = 8
 )
+
+var errIndexEntry = errors.New("an index entry has no end")
 
 // Partition is one partition of the table. It is Goka's storage, and what the
 // runtime of transactions calls a table.
@@ -289,7 +291,7 @@ func (p *Partition) Scan(from, to []byte, f func(entry []byte) bool) error {
 	for rows.First(); rows.Valid(); rows.Next() {
 		var is bool
 		if entry, is = appendEntry(entry[:0], rows.Key()); !is {
-			err = damaged(errors.New("an index entry has no end"))
+			err = damaged(errIndexEntry)
 			break
 		}
 		if !f(entry) {

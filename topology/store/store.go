@@ -60,13 +60,13 @@ package store
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 
+	"github.com/cockroachdb/errors"
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/sstable"
@@ -259,7 +259,7 @@ func (s *Store) Partition(p int32) (*Partition, error) {
 		if len(value) == positionBytes {
 			partition.position = int64(binary.BigEndian.Uint64(value))
 		} else {
-			err = damaged(fmt.Errorf("the position of partition %d has %d bytes", p, len(value)))
+			err = damaged(errors.Newf("the position of partition %d has %d bytes", errors.Safe(p), errors.Safe(len(value))))
 		}
 		err = errors.Join(err, closer.Close())
 	}

@@ -3,11 +3,11 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"maps"
 	"slices"
 	"time"
 
+	"github.com/cockroachdb/errors"
 	"github.com/cockroachdb/pebble/v2"
 )
 
@@ -135,10 +135,7 @@ func (s *Store) apply(list []frozen) (err error) {
 		}
 	}
 	s.unflushed += batch.Len()
-	if err := s.db.Apply(batch, pebble.NoSync); err != nil {
-		return err
-	}
-	return s.failure() // Pebble says nothing if it fails for good
+	return s.db.Apply(batch, pebble.NoSync)
 }
 
 // batchBytes is about what a batch of these layers takes: an estimate spares it
