@@ -292,6 +292,7 @@ type engine struct {
 	round int // entries judged in a round
 	rows  map[string][]byte
 	index map[string]bool
+	stale bool // entries of rows that have moved on stay in the index
 }
 
 // tickRow is the key of the tick's row; it is a citizen's too.
@@ -330,7 +331,9 @@ func (e *engine) entries(key string, row []byte) (all []string) {
 
 func (e *engine) set(key string, row *Row) {
 	for _, entry := range e.entries(key, e.rows[key]) {
-		delete(e.index, entry)
+		if !e.stale {
+			delete(e.index, entry)
+		}
 	}
 	if row.Empty() {
 		delete(e.rows, key)
