@@ -99,6 +99,9 @@ func (r *Rules) OnEvidence(row *Citizen, e *schemas.Evidence, at, clock schemas.
 	r.look(row)
 	r.derive(row, &r.before)
 	count, changed := r.takeDown(row, e)
+	if changed {
+		r.deriveAgain(row, &r.after, &r.before)
+	}
 	d := r.decide(row, changed, input{e.CitizenID, at, clock, e.EvidenceID, e.Source})
 	d.Count = count
 	return d
@@ -111,6 +114,9 @@ func (r *Rules) OnRoster(row *Citizen, e *schemas.RosterEntry, at, clock schemas
 	r.derive(row, &r.before)
 	payeeBefore := row.payee(e.Benefit)
 	changed := r.enrol(row, e)
+	if changed {
+		r.derive(row, &r.after)
+	}
 	d := r.decide(row, changed, input{e.CitizenID, at, clock, "", ""})
 	d.Claims = claims(e, payeeBefore, row.payee(e.Benefit))
 	d.Count = Superseded
@@ -135,12 +141,12 @@ func OnTick(clock schemas.Instant, t *schemas.ClockTick) (schemas.Instant, Count
 	return t.At, Applied
 }
 
-// decide says what is new since before was derived.
+// decide says what is new since before was derived, and after, if the row has
+// changed.
 func (r *Rules) decide(row *Citizen, changed bool, in input) Decision {
 	before, after := &r.before, &r.before
 	if changed {
 		after = &r.after
-		r.derive(row, after)
 	}
 	d := Decision{Changed: changed}
 	if len(before.enrolments) == 0 && len(after.enrolments) == 0 {

@@ -52,12 +52,13 @@ type review struct {
 
 // enrolment is how one benefit of a citizen stands.
 type enrolment struct {
-	entry   int // in row.entries, as long as no entry is inserted
-	benefit int // in the catalogue
-	base    schemas.Date
-	dueOn   schemas.Date
-	proof   proof
-	until   schemas.Date // that the proof certifies
+	entry       int          // in row.entries, as long as no entry is inserted
+	benefit     int          // in the catalogue
+	anniversary schemas.Date // the base before any exemption
+	base        schemas.Date
+	dueOn       schemas.Date
+	proof       proof
+	until       schemas.Date // that the proof certifies
 }
 
 // proof is the strong record on which an enrolment rests.
@@ -78,17 +79,33 @@ func (v *view) reset() {
 func (r *Rules) derive(row *Citizen, v *view) {
 	v.reset()
 	deriveContact(row, v)
-	deriveEvidence(row, v)
+	for i := range row.entries {
+		if row.entries[i].enrolled() {
+			v.enrolments = append(v.enrolments, r.enrolment(row, v, i))
+		}
+	}
+	r.deriveEvidence(row, v)
+}
+
+// deriveAgain says where a citizen stands whose entries are those of a view.
+func (r *Rules) deriveAgain(row *Citizen, v, entriesOf *view) {
+	v.reset()
+	v.region, v.phone, v.birthOn = entriesOf.region, entriesOf.phone, entriesOf.birthOn
+	v.enrolments = append(v.enrolments, entriesOf.enrolments...)
+	r.deriveEvidence(row, v)
+}
+
+// deriveEvidence derives what rests on evidence.
+func (r *Rules) deriveEvidence(row *Citizen, v *view) {
+	deriveSightings(row, v)
 	if v.deathReported {
 		derivePosthumous(row, v)
 	}
 	if v.deathReported || v.suspended {
 		r.deriveReasons(row, v)
 	}
-	for i := range row.entries {
-		if row.entries[i].enrolled() {
-			v.enrolments = append(v.enrolments, r.enrolment(row, v, i))
-		}
+	for i := range v.enrolments {
+		r.prove(row, &v.enrolments[i])
 	}
 }
 
@@ -120,8 +137,8 @@ func deriveContact(row *Citizen, v *view) {
 	}
 }
 
-// deriveEvidence finds the records that other rules ask for.
-func deriveEvidence(row *Citizen, v *view) {
+// deriveSightings finds the records that other rules ask for.
+func deriveSightings(row *Citizen, v *view) {
 	for i := range row.evidence {
 		e := &row.evidence[i]
 		if !e.counts() {
@@ -232,33 +249,38 @@ func lifted(row *Citizen, suspension *evidence) bool {
 	return false
 }
 
-// enrolment finds an enrolment's proof and due date.
+// enrolment says what an entry says of an enrolment.
 func (r *Rules) enrolment(row *Citizen, v *view, entry int) enrolment {
 	e := &row.entries[entry]
 	b := &r.catalogue.Benefits[e.place]
-	anniversary := base(e, b)
-	n := enrolment{entry: entry, benefit: e.place, base: anniversary}
+	n := enrolment{entry: entry, benefit: e.place, anniversary: base(e, b)}
+	n.base = n.anniversary
 	if b.ExemptUntilAge != nil && v.birthOn != nil {
 		n.base = max(n.base, v.birthOn.AddMonths(12**b.ExemptUntilAge))
 	}
-	n.dueOn = n.base
+	return n
+}
+
+// prove finds an enrolment's proof and due date.
+func (r *Rules) prove(row *Citizen, n *enrolment) {
+	b := &r.catalogue.Benefits[n.benefit]
+	effectiveOn := row.entries[n.entry].EffectiveOn
+	n.proof, n.until, n.dueOn = proof{}, 0, n.base
 	for i := range row.evidence {
 		held := &row.evidence[i]
-		if held.of == nil || !b.Accepts.Has(held.place) || held.on < e.EffectiveOn {
+		if held.of == nil || !b.Accepts.Has(held.place) || held.on < effectiveOn {
 			continue
 		}
+		until := b.Until(n.anniversary, held.on)
 		if held.retracted {
 			// A correction stops nobody without notice.
-			notice := r.zone.Date(held.recordedAt) + noticeOnRetract
-			n.dueOn = max(n.dueOn, min(b.Until(anniversary, held.on), notice))
+			n.dueOn = max(n.dueOn, min(until, r.zone.Date(held.recordedAt)+noticeOnRetract))
 			continue
 		}
 		n.proof = proof{true, held.source, held.kind, held.id, held.occurredAt, held.on}
-		n.until = b.Until(anniversary, held.on)
-		n.dueOn = max(n.dueOn, n.until)
+		n.until, n.dueOn = until, max(n.dueOn, until)
 		break // what follows is older, and certifies no longer: Until is monotone
 	}
-	return n
 }
 
 // base is the due date of an enrolment that no evidence has moved, before any
