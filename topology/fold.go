@@ -63,9 +63,6 @@ func (f *Fold) Step(line facts.Line) []facts.Output {
 		clock, count := certify.OnTick(f.clock, tick)
 		f.clock = clock
 		f.counts[count]++
-		if count == certify.OldTick {
-			return nil // it is not passed on
-		}
 		return f.timer.tick(tick)
 	}
 	if !keyed {

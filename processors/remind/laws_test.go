@@ -96,7 +96,7 @@ func drawLife(t *rapid.T, next *catalogue.Catalogue) (life []step) {
 
 // batches of rapid's lives make one check: a life is short, and the meetings of
 // stages, lapses and rounds in it are rare.
-const batches = 10
+const batches = 5
 
 func check(t *testing.T, law func(t *rapid.T)) {
 	t.Helper()
