@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 	"strings"
@@ -21,11 +22,14 @@ func (p *Partition) IteratorWithRange(start, limit []byte) (storage.Iterator, er
 	// The layers first: what is written to Pebble meanwhile is seen twice, and
 	// the same. The other way round it could be missed.
 	over := p.overlay(start, limit)
-	upper := appendPrefix(nil, p.number, kindRow+1)
+	lower, upper := append(appendPrefix(nil, p.number, kindRow), start...), appendPrefix(nil, p.number, kindRow+1)
 	if limit != nil {
 		upper = append(appendPrefix(nil, p.number, kindRow), limit...)
 	}
-	table, err := p.store.db.NewIter(&pebble.IterOptions{LowerBound: append(appendPrefix(nil, p.number, kindRow), start...), UpperBound: upper})
+	if bytes.Compare(upper, lower) < 0 {
+		upper = lower // an empty range: Pebble takes no bounds the wrong way round
+	}
+	table, err := p.store.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
 		return nil, p.store.fail("read", err)
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
 	"iter"
 	"sync"
@@ -278,12 +279,15 @@ func (p *Partition) Scan(from, to []byte, f func(entry []byte) bool) error {
 	if err := p.store.flush(p); err != nil {
 		return err
 	}
-	lower := appendPrefix(nil, p.number, kindIndex)
+	lower := appendEscaped(appendPrefix(nil, p.number, kindIndex), from)
 	upper := appendPrefix(nil, p.number, kindIndex+1)
 	if to != nil {
 		upper = appendEscaped(appendPrefix(nil, p.number, kindIndex), to)
 	}
-	rows, err := p.store.db.NewIter(&pebble.IterOptions{LowerBound: appendEscaped(lower, from), UpperBound: upper})
+	if bytes.Compare(upper, lower) < 0 {
+		upper = lower // an empty range: Pebble takes no bounds the wrong way round
+	}
+	rows, err := p.store.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
 		return p.store.fail("read", err)
 	}
