@@ -211,6 +211,9 @@ const (
 	// offsetRetry is the wait between two questions for something that another
 	// member has not finished yet.
 	offsetRetry = 20 * time.Millisecond
+	// completeEvery is the wait between two looks whether every partition of the
+	// group is somebody's.
+	completeEvery = 2 * time.Second
 	// namesakeWait is how long a fenced member looks whether another one has
 	// joined under its name.
 	namesakeWait = 2 * time.Second

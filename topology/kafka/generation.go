@@ -175,7 +175,44 @@ func (g *generation) start(ctx context.Context) error {
 		return refusedOr(err, "kafka: take over the transactional id %s", g.config.transactionalID())
 	}
 	g.client.AddConsumeTopics(g.config.Inputs...)
+	go g.completeAssignment()
 	return nil
+}
+
+// completeAssignment asks for a rebalance when the group is stable and some
+// partition is nobody's. In a cooperative rebalance an owner first gives up
+// what is to move, then joins again so that another gets it. One that is
+// killed in between comes back under its name to what it had left, without a
+// rebalance, and what it had given up would be nobody's for ever.
+func (g *generation) completeAssignment() {
+	for {
+		select {
+		case <-g.ctx.Done():
+			return
+		case <-time.After(completeEvery):
+		}
+		ctx, stop := context.WithTimeout(g.ctx, requestTimeout)
+		groups, err := g.admin.DescribeGroups(ctx, g.config.Group)
+		stop()
+		group := groups[g.config.Group]
+		if err != nil || group.Err != nil || group.State != "Stable" {
+			continue
+		}
+		owned := 0
+		for _, member := range group.Members {
+			if assigned, is := member.Assigned.AsConsumer(); is {
+				for _, topic := range assigned.Topics {
+					if topic.Topic == g.config.Inputs[0] {
+						owned += len(topic.Partitions)
+					}
+				}
+			}
+		}
+		if owned < g.partitionCount {
+			g.config.Logger.Info("partitions are nobody's; the group is asked to rebalance", "group", g.config.Group, "owned", owned, "partitions", g.partitionCount)
+			g.client.ForceRebalance()
+		}
+	}
 }
 
 // requireTransactions refuses a broker whose transactions let a late record
