@@ -35,7 +35,7 @@ func TestWhatIsGoneIsSaid(t *testing.T) {
 			w.some(300, 400)
 			deleted, err := w.admin.DeleteRecords(background, all(w, "one", -1))
 			return errors.Join(err, deleted.Error())
-		}, "records were deleted before they were processed"},
+		}, "lies before the log's start"},
 		"an input": {func(w *world) error { return w.recreate("two", "delete") }, // and its offsets with it
 			"the group has no committed offset there, but its table is not empty"},
 		"an input's end": {func(w *world) error {

@@ -174,7 +174,7 @@ func TestOrderPassesManyMarkers(t *testing.T) {
 	w.end(client, kgo.TryCommit)
 	w.put(w.record("one", "key", "one", 1_700_000_000_000))
 	c := w.config("a")
-	c.Limits.BufferedRecords = 5
+	c.Limits.BufferedRecords, c.Limits.FetchBytes = 5, 2<<10 // a dozen markers a fetch
 	w.start(c)
 	w.awaitLines("key", "never #1", "one #2")
 	w.awaitCaughtUp()
