@@ -103,9 +103,7 @@ func (s *Store) untilFailure(fs vfs.FS) vfs.FS {
 	}))
 }
 
-// logger is where Pebble speaks. Its news are the store's own business; Fatalf,
-// after which Pebble expects not to return, ends the store instead of the
-// process, which needs its last second to say why.
+// logger is where Pebble speaks. Its news are the store's own business.
 type logger struct{ store *Store }
 
 func (l logger) Infof(string, ...any) {}
@@ -114,12 +112,32 @@ func (l logger) Errorf(format string, args ...any) {
 	l.store.log.Warn("store: Pebble complains", "directory", l.store.config.Directory, "text", redact.Sprintf(format, args...).Redact().StripMarkers())
 }
 
+// Fatalf is called where Pebble expects that the process ends at once. The
+// process needs its last second to say why, so Pebble alone ends: an edit of the
+// manifest that failed has left it with a state half old, half new, and if its
+// goroutine went on, the next compaction would panic, with keys in the text. So
+// it stays here, with Pebble's own lock, and nothing of Pebble moves, a read that
+// just then lets go of an old version included. Not while Pebble opens: then it
+// is the caller's goroutine, and an error is returned.
+//
+// What comes without an error is a mistake in Pebble.
 func (l logger) Fatalf(format string, args ...any) {
 	for _, arg := range args {
 		if err, is := arg.(error); is {
 			l.store.fail("write", err)
+			if l.store.opened.Load() {
+				l.store.standStill(err)
+			}
 			return
 		}
 	}
-	l.store.fail("use", errors.New(string(redact.Sprintf(format, args...).Redact().StripMarkers())))
+	panic("store: Pebble: " + redact.Sprintf(format, args...).Redact().StripMarkers())
+}
+
+func (s *Store) standStill(err error) {
+	s.standing.Do(func() {
+		s.stillness = err
+		close(s.stuck)
+	})
+	select {}
 }

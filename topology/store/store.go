@@ -141,11 +141,18 @@ type Store struct {
 	mu         sync.Mutex
 	partitions map[int32]*Partition // those that are open
 
-	ending sync.Mutex // held by Close
-	// closing is held for reading while Pebble is asked for its metrics, which
-	// it must not be after its end.
-	closing sync.RWMutex
-	closed  bool // guarded by both
+	ending sync.Mutex // held by Close, guards closed
+	closed bool
+	// asking is held for reading while Pebble is asked for its metrics, which it
+	// must not be after its end.
+	asking sync.RWMutex
+
+	// After an error in its manifest Pebble stands still for good, some of its
+	// locks held: whoever waits for it waits for stuck as well. See logger.
+	opened    atomic.Bool
+	standing  sync.Once
+	stuck     chan struct{}
+	stillness error // why; set before stuck is closed
 }
 
 // Open opens the store in a directory, or begins one. The error says what to
@@ -160,7 +167,7 @@ func open(config Config, fs vfs.FS) (*Store, error) {
 	}
 	s := &Store{
 		config: config, log: config.Logger, half: config.PendingBytes / 2,
-		broken: make(chan struct{}), writer: make(chan struct{}, 1),
+		broken: make(chan struct{}), stuck: make(chan struct{}), writer: make(chan struct{}, 1),
 		partitions: map[int32]*Partition{},
 	}
 	s.batch.index = config.Index
@@ -176,6 +183,7 @@ func open(config Config, fs vfs.FS) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(openError(config.Directory, err), lock.Close())
 	}
+	s.opened.Store(true)
 	return s, nil
 }
 
@@ -272,27 +280,51 @@ func (s *Store) Partition(p int32) (*Partition, error) {
 
 // Close writes and flushes everything pending, so that the next start need not
 // read the changelog. Staged rows are dropped. No partition may be in a call;
-// from now on each gives an error. The store is gone whatever Close returns.
+// from now on each gives an error. The store is gone whatever Close returns;
+// after some errors of the disk the directory is free only when the process
+// has ended.
 func (s *Store) Close() error {
 	s.ending.Lock()
 	defer s.ending.Unlock()
 	if s.closed {
 		return nil
 	}
-	err := s.flush(s.open()...)
-	s.writer <- struct{}{} // for good; a write that runs on after an error is over
-	if err == nil {
-		err = s.flushMemTable()
+	s.closed = true
+	err := s.apart(func() {
+		s.write(s.freeze(false, s.open()...))
+		if s.failure() == nil {
+			s.flushMemTable()
+		}
+	})
+	select {
+	case s.writer <- struct{}{}: // for good; a write that runs on after an error is over
+	case <-s.stuck:
 	}
 	s.fail("", errClosed) // from now on, if nothing was wrong before
-	s.closing.Lock()
-	defer s.closing.Unlock()
-	s.closed = true
-	end := errors.Join(s.db.Close(), s.lock.Close())
-	if err == nil && end != nil {
-		err = describe("close", s.config.Directory, end)
+	if end := s.end(); err == nil {
+		err = end
 	}
-	return err // with it, the other says nothing new
+	return err
+}
+
+// end ends Pebble, unless it stands still.
+func (s *Store) end() error {
+	ended := make(chan error, 1)
+	go func() {
+		s.asking.Lock()
+		defer s.asking.Unlock()
+		ended <- errors.Join(s.db.Close(), s.lock.Close())
+	}()
+	var err error
+	select {
+	case err = <-ended:
+	case <-s.stuck:
+		err = s.stillness
+	}
+	if err != nil {
+		return describe("close", s.config.Directory, err)
+	}
+	return nil
 }
 
 // open gives the partitions that are open.
@@ -314,17 +346,27 @@ type Stats struct {
 	CacheMisses  int64 // and those read from the disk
 }
 
-// Stats of now; zero after Close.
+// Stats of now; zero after Close or a failure.
 func (s *Store) Stats() Stats {
-	s.closing.RLock()
-	defer s.closing.RUnlock()
-	if s.closed {
+	asked := make(chan Stats, 1)
+	go func() {
+		s.asking.RLock()
+		defer s.asking.RUnlock()
+		if s.failure() != nil {
+			asked <- Stats{}
+			return
+		}
+		m := s.db.Metrics()
+		asked <- Stats{
+			DiskBytes:    int64(m.DiskSpaceUsage()),
+			PendingBytes: s.pending.Load() + s.writing.Load(),
+			CacheBytes:   m.BlockCache.Size, CacheHits: m.BlockCache.Hits, CacheMisses: m.BlockCache.Misses,
+		}
+	}()
+	select {
+	case stats := <-asked:
+		return stats
+	case <-s.stuck:
 		return Stats{}
-	}
-	m := s.db.Metrics()
-	return Stats{
-		DiskBytes:    int64(m.DiskSpaceUsage()),
-		PendingBytes: s.pending.Load() + s.writing.Load(),
-		CacheBytes:   m.BlockCache.Size, CacheHits: m.BlockCache.Hits, CacheMisses: m.BlockCache.Misses,
 	}
 }

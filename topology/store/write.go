@@ -42,24 +42,41 @@ func (s *Store) relieve() error {
 	return s.failure()
 }
 
-// flush writes what is pending of some partitions, and returns when Pebble has it.
-func (s *Store) flush(partitions ...*Partition) error {
+// apart does what needs the writer's token, and waits until it is done or the
+// store has failed. It is done in a goroutine of its own, since Pebble may stand
+// still in it.
+func (s *Store) apart(do func()) error {
 	select {
 	case s.writer <- struct{}{}:
 	case <-s.broken:
 		return s.failure()
 	}
-	defer func() { <-s.writer }()
-	s.write(s.freeze(false, partitions...))
-	if err := s.failure(); err != nil {
-		return err
+	done := make(chan struct{})
+	go func() {
+		defer func() { <-s.writer }()
+		do()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-s.broken:
 	}
-	for _, p := range partitions {
-		p.mu.Lock()
-		p.layers.Store(&layers{pending: p.layers.Load().pending})
-		p.mu.Unlock()
-	}
-	return nil
+	return s.failure()
+}
+
+// flush writes what is pending of some partitions, and returns when Pebble has it.
+func (s *Store) flush(partitions ...*Partition) error {
+	return s.apart(func() {
+		s.write(s.freeze(false, partitions...))
+		if s.failure() != nil {
+			return
+		}
+		for _, p := range partitions {
+			p.mu.Lock()
+			p.layers.Store(&layers{pending: p.layers.Load().pending})
+			p.mu.Unlock()
+		}
+	})
 }
 
 // freeze takes what is pending of some partitions, which begin new layers. With
@@ -93,12 +110,12 @@ func (s *Store) write(list []frozen) {
 	for _, f := range list {
 		s.writing.Add(-f.layer.bytes)
 	}
-	if err == nil && s.unflushed >= flushBytes {
-		err = s.flushMemTable()
-	}
 	if err != nil {
 		s.fail("write", err)
 		return
+	}
+	if s.unflushed >= flushBytes {
+		s.flushMemTable()
 	}
 	// Pebble itself would wait in the next write, without an end if the
 	// compaction fails.
@@ -111,18 +128,18 @@ func (s *Store) write(list []frozen) {
 	}
 }
 
-// flushMemTable makes durable what was written, and waits for it.
-func (s *Store) flushMemTable() error {
+// flushMemTable makes durable what was written, and waits for it or for the
+// failure of the store.
+func (s *Store) flushMemTable() {
 	s.unflushed = 0
 	flushed, err := s.db.AsyncFlush()
 	if err != nil {
-		return s.fail("write", err)
+		s.fail("write", err)
+		return
 	}
 	select {
 	case <-flushed:
-		return s.failure()
 	case <-s.broken:
-		return s.failure()
 	}
 }
 
