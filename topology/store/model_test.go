@@ -125,7 +125,31 @@ func checkModel(t *rapid.T) {
 		n := rapid.IntRange(0, partitions-1).Draw(t, "partition")
 		return opened[n], models[n]
 	}
-	t.Repeat(map[string]func(*rapid.T){
+	actions := actionsOn(pick)
+	actions["release"] = func(t *rapid.T) {
+		n := rapid.IntRange(0, partitions-1).Draw(t, "partition")
+		ok(opened[n].Release())
+		models[n].staged = map[string][]byte{}
+		opened[n] = must(s.Partition(int32(n)))
+	}
+	actions["reopen"] = func(t *rapid.T) {
+		ok(s.Close())
+		reopen()
+		for _, m := range models {
+			m.staged = map[string][]byte{}
+		}
+	}
+	actions[""] = func(t *rapid.T) {
+		for n := range opened {
+			checkPartition(t, opened[n], models[n])
+		}
+	}
+	t.Repeat(actions)
+}
+
+// actionsOn are those on an open partition, whichever pick gives.
+func actionsOn(pick func(*rapid.T) (*Partition, *model)) map[string]func(*rapid.T) {
+	return map[string]func(*rapid.T){
 		"set": func(t *rapid.T) {
 			p, m := pick(t)
 			key, value := keyOf.Draw(t, "key"), valueOf.Draw(t, "value")
@@ -157,19 +181,6 @@ func checkModel(t *rapid.T) {
 			}
 			ok(p.Restore(inOneBuffer(changes), m.position))
 		},
-		"release": func(t *rapid.T) {
-			n := rapid.IntRange(0, partitions-1).Draw(t, "partition")
-			ok(opened[n].Release())
-			models[n].staged = map[string][]byte{}
-			opened[n] = must(s.Partition(int32(n)))
-		},
-		"reopen": func(t *rapid.T) {
-			ok(s.Close())
-			reopen()
-			for _, m := range models {
-				m.staged = map[string][]byte{}
-			}
-		},
 		"scan": func(t *rapid.T) {
 			p, m := pick(t)
 			from, to := boundOf.Draw(t, "from"), boundOf.Draw(t, "to")
@@ -179,12 +190,7 @@ func checkModel(t *rapid.T) {
 			p, m := pick(t)
 			checkRange(t, p, m, boundOf.Draw(t, "start"), boundOf.Draw(t, "limit"), boundOf.Draw(t, "seek"))
 		},
-		"": func(t *rapid.T) {
-			for n := range opened {
-				checkPartition(t, opened[n], models[n])
-			}
-		},
-	})
+	}
 }
 
 // changed is a row of a changelog.
