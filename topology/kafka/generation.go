@@ -183,9 +183,11 @@ func (g *generation) start(ctx context.Context) error {
 // partition is nobody's. In a cooperative rebalance an owner first gives up
 // what is to move, then joins again so that another gets it. One that is
 // killed in between comes back under its name to what it had left, without a
-// rebalance, and what it had given up would be nobody's for ever.
+// rebalance, and what it had given up would be nobody's for ever. One look may
+// fall between the two joins of a rebalance that goes well, and another one
+// would cut short what is being restored: so it takes two in a row.
 func (g *generation) completeAssignment() {
-	for {
+	for looks := 0; ; {
 		select {
 		case <-g.ctx.Done():
 			return
@@ -196,6 +198,7 @@ func (g *generation) completeAssignment() {
 		stop()
 		group := groups[g.config.Group]
 		if err != nil || group.Err != nil || group.State != "Stable" {
+			looks = 0
 			continue
 		}
 		owned := 0
@@ -208,7 +211,10 @@ func (g *generation) completeAssignment() {
 				}
 			}
 		}
-		if owned < g.partitionCount {
+		if owned >= g.partitionCount {
+			looks = 0
+		} else if looks++; looks == 2 {
+			looks = 0
 			g.config.Logger.Info("partitions are nobody's; the group is asked to rebalance", "group", g.config.Group, "owned", owned, "partitions", g.partitionCount)
 			g.client.ForceRebalance()
 		}

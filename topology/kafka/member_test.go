@@ -108,6 +108,41 @@ func TestKilledComesBackAtOnce(t *testing.T) {
 	w.same(w.lines("out"), counted(values))
 }
 
+// A member that is killed after it has given partitions up, and before it has
+// joined again for another to get them, comes back without a rebalance: what it
+// had given up gets an owner all the same.
+func TestGivenUpAndKilledPartitionsGetAnOwner(t *testing.T) {
+	w := newWorld(t)
+	n := newNetwork()
+	c := w.config("a")
+	c.Client = n.client()
+	c.Limits.LeaveTimeout = 100 * time.Millisecond
+	var gaveUp atomic.Int64
+	c.Observer.Stopped = func(int32) { gaveUp.Add(1) }
+	values := w.some(0, 200)
+	a := w.member(c)
+	w.awaitCaughtUp()
+	n.decide(func(key int16) fate {
+		if n.dead = n.dead || key == keyJoinGroup && gaveUp.Load() > 0; n.dead {
+			return requestLost
+		}
+		return passes
+	})
+	w.start(w.configOn(newTables(), "b", w.count))
+	w.await("the member is dead", func() bool {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return n.dead
+	})
+	if err := a.stop(); err != nil {
+		t.Fatal(err)
+	}
+	w.start(w.config("a"))
+	add(values, w.some(200, 400))
+	w.awaitCaughtUp()
+	w.same(w.lines("out"), counted(values))
+}
+
 // Partitions that stay are not disturbed when others move: their processors
 // run on, and take records while another member restores.
 func TestPartitionsThatStayRunOn(t *testing.T) {

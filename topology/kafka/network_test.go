@@ -34,6 +34,7 @@ const (
 const (
 	keyProduce         = 0
 	keyFetch           = 1
+	keyJoinGroup       = 11
 	keyEndTxn          = 26
 	keyTxnOffsetCommit = 28
 )
