@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"pgregory.net/rapid"
 )
 
@@ -60,4 +62,41 @@ func TestShares(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A partition of all topics goes to one member, what moves is nobody's until
+// its owner has given it up, and of two that claim one the later is right: the
+// other has been away.
+func TestBalance(t *testing.T) {
+	topics := []string{"one", "two"}
+	member := func(name string, generation int32, owned ...int32) kmsg.JoinGroupResponseMember {
+		return kmsg.JoinGroupResponseMember{MemberID: name, ProtocolMetadata: copartitioned{}.JoinGroupMetadata(topics, map[string][]int32{"one": owned, "two": owned}, generation)}
+	}
+	for name, c := range map[string]struct {
+		members []kmsg.JoinGroupResponseMember
+		want    map[string][]int32
+	}{
+		"stays":    {[]kmsg.JoinGroupResponseMember{member("a", 5, 1, 3), member("b", 5, 0, 2)}, map[string][]int32{"a": {1, 3}, "b": {0, 2}}},
+		"moves":    {[]kmsg.JoinGroupResponseMember{member("a", 5, 0, 1, 2, 3), member("b", -1)}, map[string][]int32{"a": {0, 1}, "b": nil}},
+		"given up": {[]kmsg.JoinGroupResponseMember{member("a", 6, 0, 1), member("b", 6)}, map[string][]int32{"a": {0, 1}, "b": {2, 3}}},
+		"away":     {[]kmsg.JoinGroupResponseMember{member("a", 4, 2, 3), member("b", 5, 0, 1), member("c", 5, 2, 3)}, map[string][]int32{"a": nil, "b": {0, 1}, "c": {2}}},
+	} {
+		balancer, subscribed, err := copartitioned{}.MemberBalancer(c.members)
+		if err != nil || len(subscribed) != len(topics) {
+			t.Fatalf("%s: %v, subscribed to %v", name, err, subscribed)
+		}
+		plan := copartitioned{}.Balance(balancer.(*kgo.ConsumerBalancer), map[string]int32{"one": 4, "two": 4})
+		for _, assigned := range plan.IntoSyncAssignment() {
+			got, err := copartitioned{}.ParseSyncAssignment(assigned.MemberAssignment)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, topic := range topics {
+				slices.Sort(got[topic])
+				if !slices.Equal(got[topic], c.want[assigned.MemberID]) {
+					t.Errorf("%s: %s gets %v of %s, want %v", name, assigned.MemberID, got[topic], topic, c.want[assigned.MemberID])
+				}
+			}
+		}
+	}
 }

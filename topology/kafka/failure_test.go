@@ -1,13 +1,20 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/lovoo/goka"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // A step that fails ends Run with the place of the record and the reason, of
@@ -81,6 +88,50 @@ func TestFailedSeamEndsRun(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A transaction of which a record was not written is not committed, although
+// the client would do it.
+func TestUnwrittenRecordForbidsCommit(t *testing.T) {
+	w := newWorld(t)
+	c, err := w.config("a").withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := newGeneration(&c)
+	g.ctx, g.cancel = context.WithCancelCause(context.Background())
+	if err := g.connect(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	defer g.client.Close()
+	g.produced.Store(1)
+	g.acknowledged(&kgo.Record{Topic: "out"}, kerr.NotEnoughReplicas)
+	if err := g.commit(nil, new(Transaction)); !errors.Is(err, kerr.NotEnoughReplicas) || g.committed > 0 {
+		t.Fatalf("commit returned %v", err)
+	}
+}
+
+// A record that the broker will never take ends Run, and says to which topic it
+// should have gone.
+func TestRefusedRecordEndsRun(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.admin.AlterTopicConfigs(context.Background(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: kadm.StringPtr("1000")}}, w.prefix+"out"); err != nil {
+		t.Fatal(err)
+	}
+	w.some(0, 1)
+	noise := make([]byte, 100_000)
+	for i := range noise {
+		noise[i] = byte(rand.Uint32())
+	}
+	err := w.member(w.configOn(w.tables, "a", func(ctx goka.Context, value any) {
+		ctx.Emit(goka.Stream(w.prefix+"out"), ctx.Key(), noise)
+	})).wait()
+	if !errors.Is(err, kerr.MessageTooLarge) || !strings.Contains(err.Error(), w.prefix+"out") {
+		t.Fatalf("Run returned %v", err)
+	}
+	if at := w.positions(); slices.ContainsFunc(slices.Collect(maps.Values(at)), func(offset int64) bool { return offset > 0 }) {
+		t.Fatalf("positions were committed: %v", at)
 	}
 }
 

@@ -227,6 +227,19 @@ func TestRunEndsInTime(t *testing.T) {
 				}
 			})
 		},
+		"a join that waits for a dead member": func(t *testing.T, w *world, c *Config, n *network) {
+			away := newNetwork()
+			dead := w.configOn(newTables(), "b", w.count)
+			dead.Client = away.client()
+			dead.Limits.SessionTimeout = 20 * time.Second
+			dead.Limits.LeaveTimeout = 100 * time.Millisecond
+			m := w.member(dead)
+			w.awaitCaughtUp()
+			away.die()
+			if err := m.stop(); err != nil {
+				t.Fatal(err)
+			}
+		},
 		"a restore": func(t *testing.T, w *world, c *Config, n *network) {
 			w.some(0, 2000)
 			m := w.member(w.config("a"))

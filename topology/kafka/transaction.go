@@ -112,11 +112,12 @@ func (g *generation) commit(held []*partition, told *Transaction) error {
 	ctx, stop := context.WithTimeout(g.ctx, g.config.Limits.CommitTimeout)
 	defer stop()
 	flushing := time.Now()
-	if err := g.client.Flush(ctx); err != nil {
-		return reset{resetCommit, fmt.Errorf("kafka: flush a transaction: %w", err)}
-	}
+	err := g.client.Flush(ctx)
 	if cause := context.Cause(g.ctx); cause != nil {
-		return cause // a record was not written
+		return cause // a record was not written; the client would commit all the same
+	}
+	if err != nil {
+		return reset{resetCommit, fmt.Errorf("kafka: flush a transaction: %w", err)}
 	}
 	moved := map[*queue]int64{}
 	if g.produced.Load() > 0 {
