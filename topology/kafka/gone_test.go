@@ -13,51 +13,55 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
+// losses are what may be gone, how it goes, and what is said of it.
+var losses = map[string]struct {
+	lose func(w *world) error
+	says string
+}{
+	"the group": {func(w *world) error {
+		_, err := w.admin.DeleteGroup(context.Background(), w.prefix+"group")
+		return err
+	}, "the group has no committed offset there, but its table is not empty"},
+	"an input's beginning": {func(w *world) error {
+		w.some(300, 400)
+		deleted, err := w.admin.DeleteRecords(context.Background(), w.all("one", -1))
+		return errors.Join(err, deleted.Error())
+	}, "lies before the log's start"},
+	"an input": {func(w *world) error { return w.recreate("two", "delete") }, // and its offsets with it
+		"the group has no committed offset there, but its table is not empty"},
+	"an input's end": {func(w *world) error {
+		committed, err := w.admin.CommitOffsets(context.Background(), w.prefix+"group", w.all("two", 1_000_000))
+		return errors.Join(err, committed.Error())
+	}, "the topic was truncated or made anew"},
+	"the changelog": {func(w *world) error { return w.recreate("group-table", "compact") },
+		"the topic was truncated or made anew"},
+	"the changelog's beginning, and the disk": {func(w *world) error {
+		w.tables.lose()
+		_, err := w.admin.AlterTopicConfigs(context.Background(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "cleanup.policy", Value: kadm.StringPtr("compact,delete")}}, w.prefix+"group-table")
+		if err != nil {
+			return err
+		}
+		w.await("the beginning is deleted", func() bool { // a broker hears of the new policy after it has confirmed it
+			deleted, err := w.admin.DeleteRecords(context.Background(), w.all("group-table", -1))
+			return err == nil && deleted.Error() == nil
+		})
+		return nil
+	}, "rows were deleted that the table does not hold"},
+}
+
+// all is the same offset in every partition of a topic.
+func (w *world) all(topic string, offset int64) kadm.Offsets {
+	at := kadm.Offsets{}
+	for p := range int32(partitions) {
+		at.AddOffset(w.prefix+topic, p, offset, -1)
+	}
+	return at
+}
+
 // Where the broker no longer has what the group or the table goes on from, Run
 // says so and ends. It changes nothing and begins nothing anew.
 func TestWhatIsGoneIsSaid(t *testing.T) {
-	background := context.Background()
-	all := func(w *world, topic string, offset int64) kadm.Offsets {
-		var at kadm.Offsets = kadm.Offsets{}
-		for p := range int32(partitions) {
-			at.AddOffset(w.prefix+topic, p, offset, -1)
-		}
-		return at
-	}
-	for name, c := range map[string]struct {
-		lose func(w *world) error
-		says string
-	}{
-		"the group": {func(w *world) error {
-			_, err := w.admin.DeleteGroup(background, w.prefix+"group")
-			return err
-		}, "the group has no committed offset there, but its table is not empty"},
-		"an input's beginning": {func(w *world) error {
-			w.some(300, 400)
-			deleted, err := w.admin.DeleteRecords(background, all(w, "one", -1))
-			return errors.Join(err, deleted.Error())
-		}, "lies before the log's start"},
-		"an input": {func(w *world) error { return w.recreate("two", "delete") }, // and its offsets with it
-			"the group has no committed offset there, but its table is not empty"},
-		"an input's end": {func(w *world) error {
-			committed, err := w.admin.CommitOffsets(background, w.prefix+"group", all(w, "two", 1_000_000))
-			return errors.Join(err, committed.Error())
-		}, "the topic was truncated or made anew"},
-		"the changelog": {func(w *world) error { return w.recreate("group-table", "compact") },
-			"the topic was truncated or made anew"},
-		"the changelog's beginning, and the disk": {func(w *world) error {
-			w.tables.lose()
-			_, err := w.admin.AlterTopicConfigs(background, []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "cleanup.policy", Value: kadm.StringPtr("compact,delete")}}, w.prefix+"group-table")
-			if err != nil {
-				return err
-			}
-			w.await("the beginning is deleted", func() bool { // a broker hears of the new policy after it has confirmed it
-				deleted, err := w.admin.DeleteRecords(background, all(w, "group-table", -1))
-				return err == nil && deleted.Error() == nil
-			})
-			return nil
-		}, "rows were deleted that the table does not hold"},
-	} {
+	for name, c := range losses {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)

@@ -199,60 +199,63 @@ func TestPartitionsThatStayRunOn(t *testing.T) {
 	}
 }
 
+// troubles are what Run may be at when it is told to end.
+var troubles = map[string]func(t *testing.T, w *world, c *Config, n *network){
+	"no broker ever": func(t *testing.T, w *world, c *Config, n *network) { n.die() },
+	"broker away": func(t *testing.T, w *world, c *Config, n *network) {
+		w.some(0, 100)
+		time.AfterFunc(500*time.Millisecond, n.die)
+	},
+	"broker away in a transaction": func(t *testing.T, w *world, c *Config, n *network) {
+		w.some(0, 100)
+		n.decide(func(key int16) fate {
+			if n.dead = n.dead || key == keyProduce; n.dead {
+				return requestLost
+			}
+			return passes
+		})
+	},
+	"blocked produce": func(t *testing.T, w *world, c *Config, n *network) {
+		w.some(0, 2)
+		*c = w.configOn(w.tables, "a", func(ctx goka.Context, value any) {
+			n.die()
+			large := make([]byte, 1<<20)
+			for range 2 * produceBytesMax / len(large) {
+				ctx.Emit(goka.Stream(w.prefix+"out"), ctx.Key(), large)
+			}
+		})
+	},
+	"a join that waits for a dead member": func(t *testing.T, w *world, c *Config, n *network) {
+		away := newNetwork()
+		dead := w.configOn(newTables(), "b", w.count)
+		dead.Client = away.client()
+		dead.Limits.SessionTimeout = 20 * time.Second
+		dead.Limits.LeaveTimeout = 100 * time.Millisecond
+		m := w.member(dead)
+		w.awaitCaughtUp()
+		away.die()
+		if err := m.stop(); err != nil {
+			t.Fatal(err)
+		}
+	},
+	"a restore": func(t *testing.T, w *world, c *Config, n *network) {
+		w.some(0, 2000)
+		m := w.member(w.config("a"))
+		w.awaitCaughtUp()
+		if err := m.stop(); err != nil {
+			t.Fatal(err)
+		}
+		w.tables.lose()
+		w.tables.restoring = func() { time.Sleep(500 * time.Millisecond) }
+		c.Limits.RestoreRows = 1
+		c.Observer.Running = func(int32) { t.Error("it is restored already") }
+	},
+}
+
 // Run ends within its time, whatever it is at.
 func TestRunEndsInTime(t *testing.T) {
 	const limit = time.Second
-	for name, prepare := range map[string]func(t *testing.T, w *world, c *Config, n *network){
-		"no broker ever": func(t *testing.T, w *world, c *Config, n *network) { n.die() },
-		"broker away": func(t *testing.T, w *world, c *Config, n *network) {
-			w.some(0, 100)
-			time.AfterFunc(500*time.Millisecond, n.die)
-		},
-		"broker away in a transaction": func(t *testing.T, w *world, c *Config, n *network) {
-			w.some(0, 100)
-			n.decide(func(key int16) fate {
-				if n.dead = n.dead || key == keyProduce; n.dead {
-					return requestLost
-				}
-				return passes
-			})
-		},
-		"blocked produce": func(t *testing.T, w *world, c *Config, n *network) {
-			w.some(0, 2)
-			*c = w.configOn(w.tables, "a", func(ctx goka.Context, value any) {
-				n.die()
-				large := make([]byte, 1<<20)
-				for range 2 * produceBytesMax / len(large) {
-					ctx.Emit(goka.Stream(w.prefix+"out"), ctx.Key(), large)
-				}
-			})
-		},
-		"a join that waits for a dead member": func(t *testing.T, w *world, c *Config, n *network) {
-			away := newNetwork()
-			dead := w.configOn(newTables(), "b", w.count)
-			dead.Client = away.client()
-			dead.Limits.SessionTimeout = 20 * time.Second
-			dead.Limits.LeaveTimeout = 100 * time.Millisecond
-			m := w.member(dead)
-			w.awaitCaughtUp()
-			away.die()
-			if err := m.stop(); err != nil {
-				t.Fatal(err)
-			}
-		},
-		"a restore": func(t *testing.T, w *world, c *Config, n *network) {
-			w.some(0, 2000)
-			m := w.member(w.config("a"))
-			w.awaitCaughtUp()
-			if err := m.stop(); err != nil {
-				t.Fatal(err)
-			}
-			w.tables.lose()
-			w.tables.restoring = func() { time.Sleep(500 * time.Millisecond) }
-			c.Limits.RestoreRows = 1
-			c.Observer.Running = func(int32) { t.Error("it is restored already") }
-		},
-	} {
+	for name, prepare := range troubles {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
