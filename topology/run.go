@@ -64,8 +64,12 @@ func RunCertifier(ctx context.Context, o RunOptions) (err error) {
 	if err != nil {
 		return fmt.Errorf("certifier: %w", err)
 	}
+	limits, err := batchLimits(ctx, client, o.Prefix, certifierSpecs())
+	if err != nil {
+		return fmt.Errorf("certifier: %w", err)
+	}
 	group := o.Prefix + CertifierGroup
-	r := &certifierRun{RunOptions: o, tickKeys: TickKeys(partitions), partitions: map[int32]*certifier{}}
+	r := &certifierRun{RunOptions: o, limits: limits, tickKeys: TickKeys(partitions), partitions: map[int32]*certifier{}}
 	stop, err := serve(o, r.ready) // before the registry, which may have to be waited for
 	if err != nil {
 		return fmt.Errorf("certifier: %w", err)
@@ -89,7 +93,8 @@ type certifierRun struct {
 	RunOptions
 	codecs   *codecs
 	store    *store.Store
-	tickKeys []string // by partition: the key of its ticks and of its own row
+	limits   map[string]int32 // the largest batch that a topic takes, by full name
+	tickKeys []string         // by partition: the key of its ticks and of its own row
 
 	mu         sync.Mutex
 	partitions map[int32]*certifier // those that are open
@@ -103,7 +108,7 @@ func (r *certifierRun) config(group string) kafka.Config {
 	}
 	return kafka.Config{
 		Brokers: r.Brokers, Client: r.Client, Group: group, Instance: r.Instance,
-		Inputs: inputs, TableTopic: r.Prefix + CertifierTable,
+		Inputs: inputs, TableTopic: r.Prefix + CertifierTable, BatchBytes: r.limits,
 		Open: r.open, Close: r.close, Processor: r.processor, Rekey: r.rekey,
 		Observer: kafka.Observer{
 			Reset:       r.Metrics.reset,

@@ -249,6 +249,26 @@ func checkTopics(ctx context.Context, client *kgo.Client, prefix string, specs [
 	return partitions, errors.Join(mistakes...)
 }
 
+// batchLimits reads how large a batch each of some topics takes, by their full
+// names. One of which the broker says nothing is left out.
+func batchLimits(ctx context.Context, client *kgo.Client, prefix string, specs []topicSpec) (map[string]int32, error) {
+	var names []string
+	for _, spec := range specs {
+		names = append(names, prefix+spec.name)
+	}
+	configs, err := kadm.NewClient(client).DescribeTopicConfigs(ctx, names...)
+	if err != nil {
+		return nil, fmt.Errorf("topics: read their settings: %w", err)
+	}
+	limits := map[string]int32{}
+	for _, name := range names {
+		if limit := number(settingsOf(configs, name)["max.message.bytes"]); limit > 0 {
+			limits[name] = int32(limit)
+		}
+	}
+	return limits, nil
+}
+
 func checkSettings(prefix string, spec topicSpec, config map[string]string, inputBytes int) (mistakes []error) {
 	for _, name := range sortedKeys(spec.demands) {
 		want, is := spec.demands[name], config[name]

@@ -57,6 +57,10 @@ type Config struct {
 	Inputs     []string
 	TableTopic string
 
+	// BatchBytes says of topics how large a batch they take, their
+	// max.message.bytes. One that is not named takes 1 MiB.
+	BatchBytes map[string]int32
+
 	// Open gives the local state of a partition, at every assignment; Close is
 	// called once for every successful Open. Both are called for several
 	// partitions at once.
@@ -205,9 +209,10 @@ const (
 	// a second one would meet the first while the broker still takes it down,
 	// and back off for 20 ms. The flush ends it early.
 	produceLinger = 10 * time.Millisecond
-	// batchBytesMax is one produced batch at most, and so one record: twice the
-	// brokers' usual limit, since quarantined records carry headers.
-	batchBytesMax = 2<<20 + 64<<10
+	// batchBytesMax is the largest batch for a topic of which nothing else is
+	// said. A broker refuses a larger one than the topic takes, and all that a
+	// transaction sends to one partition may be one.
+	batchBytesMax = 1 << 20
 	// offsetRetry is the wait between two questions for something that another
 	// member has not finished yet.
 	offsetRetry = 20 * time.Millisecond
@@ -290,3 +295,11 @@ func (c *Config) complaints() error {
 // transactionalID is stable per member, so that a restart fences what the last
 // incarnation left and readers need not wait for its timeout.
 func (c *Config) transactionalID() string { return c.Group + "." + c.Instance }
+
+// batchBytes is the largest batch that is sent to a topic.
+func (c *Config) batchBytes(topic string) int32 {
+	if bytes, named := c.BatchBytes[topic]; named {
+		return bytes
+	}
+	return batchBytesMax
+}

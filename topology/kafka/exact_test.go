@@ -154,6 +154,38 @@ func TestOpenTransactionInTheTableIsWaitedFor(t *testing.T) {
 	w.sameRows(w.tables, values)
 }
 
+// What one transaction sends to one partition may be more than one batch that
+// the topic takes: it goes as several.
+func TestTransactionsAreLargerThanABatch(t *testing.T) {
+	w := newWorld(t)
+	random := rand.New(rand.NewPCG(1, 1))
+	values := map[string][]string{}
+	var records []*kgo.Record
+	for i := range 12_000 {
+		text := make([]byte, 2_000) // that no compression makes small
+		for j := range text {
+			text[j] = byte('!' + random.IntN('~'-'!'))
+		}
+		key := fmt.Sprint("key", i)
+		values[key] = []string{string(text)}
+		records = append(records, w.record("one", key, string(text), int64(1_700_000_000_000+i)))
+	}
+	w.put(records...)
+	c := w.config("a")
+	c.Limits.TransactionTime, c.Limits.FetchBytes, c.Limits.BufferedBytes = 5*time.Second, 16<<20, 64<<20 // one fetch has it all
+	largest := 0
+	c.Observer.Transaction = func(told Transaction) { largest = max(largest, told.Rows) }
+	stop := w.start(c)
+	w.awaitCaughtUp()
+	w.same(w.lines("out"), counted(values))
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if bytes := largest * 2_000 / partitions; bytes < batchBytesMax*3/2 {
+		t.Fatalf("a partition got %d bytes of rows in the largest transaction, which one batch holds", bytes)
+	}
+}
+
 // keepPutting puts records into both inputs until the returned function is
 // called; then the map has all that was put, key by key, each in one topic.
 func (w *world) keepPutting(seed uint64) (values map[string][]string, stop func()) {

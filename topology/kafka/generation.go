@@ -123,7 +123,7 @@ func (g *generation) connect(ctx context.Context) (err error) {
 		kgo.TransactionalID(c.transactionalID()),
 		kgo.TransactionTimeout(c.Limits.TransactionTimeout),
 		kgo.RecordPartitioner(partitioner()),
-		kgo.ProducerBatchMaxBytes(batchBytesMax),
+		kgo.ProducerBatchMaxBytesFn(c.batchBytes),
 		kgo.ProducerLinger(produceLinger),
 		kgo.MaxBufferedRecords(produceRecordsMax),
 		kgo.MaxBufferedBytes(produceBytesMax),
