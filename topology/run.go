@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -213,7 +214,7 @@ func (r *certifierRun) processor(partition int32, seams []goka.ProcessorOption) 
 		c.streams[topic] = goka.Stream(r.Prefix + topic)
 		edges = append(edges, goka.Output(c.streams[topic], bytesCodec{}))
 	}
-	graph := goka.DefineGroup(goka.Group(r.Prefix+CertifierGroup), append(edges, goka.Persist(rowCodec{}))...)
+	graph := goka.DefineGroup(goka.Group(r.Prefix+CertifierGroup), append(edges, goka.Persist(new(rowCodec)))...)
 	return goka.NewProcessor(r.Brokers, graph, append(seams, goka.WithStorageBuilder(func(string, int32) (storage.Storage, error) {
 		return c.rows, nil
 	}))...)
@@ -241,10 +242,14 @@ type bytesCodec struct{}
 func (bytesCodec) Encode(value any) ([]byte, error) { return value.([]byte), nil }
 func (bytesCodec) Decode(value []byte) (any, error) { return value, nil }
 
-// rowCodec is the form of the table's rows.
-type rowCodec struct{}
+// rowCodec is the form of one partition's rows. A row is written into scratch
+// memory first and copied at its size: the store keeps it for long, and would
+// keep the room to grow with it.
+type rowCodec struct{ scratch []byte }
 
-func (rowCodec) Encode(value any) ([]byte, error) {
-	return certify.AppendRow(nil, value.(*certify.Row)), nil
+func (c *rowCodec) Encode(value any) ([]byte, error) {
+	c.scratch = certify.AppendRow(c.scratch[:0], value.(*certify.Row))
+	return bytes.Clone(c.scratch), nil
 }
-func (rowCodec) Decode(bytes []byte) (any, error) { return certify.DecodeRow(bytes) }
+
+func (c *rowCodec) Decode(bytes []byte) (any, error) { return certify.DecodeRow(bytes) }
