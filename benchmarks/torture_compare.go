@@ -10,7 +10,6 @@ import (
 	"os"
 	"slices"
 
-	"github.com/vouch-engine/vouch/schemas"
 	"github.com/vouch-engine/vouch/schemas/catalogue"
 	"github.com/vouch-engine/vouch/schemas/facts"
 	"github.com/vouch-engine/vouch/topology"
@@ -165,7 +164,7 @@ func (o *oracle) expect(line facts.Line, output facts.Output) error {
 	}
 	fields := map[string]any{"topic": output.Topic, "reason": output.Reason, "key": output.Key, "value": nil}
 	if line.Value != nil {
-		if value, err := decodeFact(line); err == nil {
+		if value, err := topology.DecodeFact(line); err == nil {
 			fields["value"] = value
 		} else {
 			delete(fields, "value")
@@ -190,20 +189,6 @@ func (o *oracle) quarantined(fields map[string]any) error {
 		return err
 	}
 	return o.records.add(text)
-}
-
-// decodeFact gives the record of a line, every field at its value or default.
-func decodeFact(line facts.Line) (any, error) {
-	switch line.Topic {
-	case topology.Evidence:
-		return facts.Decode[schemas.Evidence](line.Value)
-	case topology.Roster:
-		return facts.Decode[schemas.RosterEntry](line.Value)
-	case topology.Payout:
-		return facts.Decode[schemas.Payout](line.Value)
-	default:
-		return facts.Decode[schemas.ClockTick](line.Value)
-	}
 }
 
 // pieces gives the line numbers, from 0, between which the pieces of the facts

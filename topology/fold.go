@@ -52,7 +52,7 @@ func (f *Fold) Step(line facts.Line) []facts.Output {
 	if line.Value == nil {
 		return f.quarantine(line, certify.NullValue)
 	}
-	record, err := decodeFact(line)
+	record, err := DecodeFact(line)
 	if err != nil {
 		return f.quarantine(line, certify.Undecodable)
 	}
@@ -114,8 +114,9 @@ func (f *Fold) quarantine(line facts.Line, reason certify.Refusal) []facts.Outpu
 	return []facts.Output{output}
 }
 
-// decodeFact gives the record of a line, by its topic.
-func decodeFact(line facts.Line) (any, error) {
+// DecodeFact gives the record of a line, by its topic: a pointer to it, every
+// field at its value or default.
+func DecodeFact(line facts.Line) (any, error) {
 	switch line.Topic {
 	case Evidence:
 		return facts.Decode[schemas.Evidence](line.Value)

@@ -149,7 +149,7 @@ func (p *producer) encode(line facts.Line) []byte {
 	if line.Value == nil {
 		return nil
 	}
-	record, err := decodeFact(line)
+	record, err := DecodeFact(line)
 	if err != nil {
 		return line.Value
 	}

@@ -39,7 +39,7 @@ var certifierOutputs = []string{CertificationCompleted, CertificationRevoked, Al
 func canonical(t testing.TB, topic, of string, key *string, reason string, value []byte) string {
 	t.Helper()
 	if of != "" && value != nil {
-		if record, err := decodeFact(facts.Line{Topic: of, Value: value}); err == nil {
+		if record, err := DecodeFact(facts.Line{Topic: of, Value: value}); err == nil {
 			if value, err = json.Marshal(record); err != nil {
 				t.Fatal(err)
 			}

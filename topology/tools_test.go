@@ -167,7 +167,7 @@ func roundTrip(t *testing.T, w *world, text string) {
 
 func checkValue(t *testing.T, fact facts.Line, line tailedLine) {
 	t.Helper()
-	record, err := decodeFact(fact)
+	record, err := DecodeFact(fact)
 	if fact.Value == nil || err != nil {
 		if line.Value != nil || string(line.Bytes) != string(fact.Value) {
 			t.Errorf("line %d is there as %v and %q, want its bytes", fact.Number, line.Value, line.Bytes)
