@@ -28,6 +28,15 @@ type failure struct {
 func (f *failure) Error() string { return f.text }
 func (f *failure) Unwrap() error { return f.cause }
 
+// indexError is that of Config.Index, for a row of a partition.
+type indexError struct {
+	partition int32
+	cause     error
+}
+
+func (e *indexError) Error() string { return e.cause.Error() }
+func (e *indexError) Unwrap() error { return e.cause }
+
 // failure gives the error that has ended the store, if one has.
 func (s *Store) failure() error {
 	if f := s.failed.Load(); f != nil {
@@ -46,8 +55,10 @@ func (s *Store) fail(doing string, err error) error {
 }
 
 func describe(doing, directory string, err error) *failure {
-	f := &failure{cause: err}
+	f, row := &failure{cause: err}, (*indexError)(nil)
 	switch {
+	case errors.As(err, &row):
+		f.text = fmt.Sprintf("store: index a row of partition %d of %s: %s: start a version of this program that reads it; nothing is lost, the changelog has it", row.partition, directory, row.cause)
 	case errors.Is(err, errClosed):
 		f.text = fmt.Sprintf("store: %s is closed", directory)
 	case vfs.IsNoSpaceError(err):

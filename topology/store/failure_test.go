@@ -394,3 +394,76 @@ func TestStagedMapGivenUp(t *testing.T) {
 	p.Drop()
 	same(t, "rows that the map has held", p.peak, 0)
 }
+
+// TestUnreadableRow: a row that Index cannot read, because another version of
+// the program wrote it, ends the store with a sentence, whoever finds it. Nothing
+// of its batch is written, and the error shows no key.
+func TestUnreadableRow(t *testing.T) {
+	const secret = "citizen-4711"
+	unreadable := []byte("9")
+	full := bytes.Repeat([]byte("a"), int(testConfig().PendingBytes))
+	for name, find := range map[string]func(*Partition) error{
+		"seal": func(p *Partition) error {
+			ok(p.Set(secret+"-2", unreadable))
+			ok(p.Set("2", full))
+			if err := p.Seal(2); err != nil { // it begins the write, the next one waits for it
+				return err
+			}
+			ok(p.Set("3", full))
+			return p.Seal(3)
+		},
+		"restore": func(p *Partition) error {
+			if err := p.Restore(inOneBuffer([]changed{{secret + "-2", unreadable}, {"2", full}}), 2); err != nil {
+				return err
+			}
+			return p.Restore(inOneBuffer([]changed{{"3", full}}), 3)
+		},
+		"scan": func(p *Partition) error {
+			ok(p.Set("2", []byte("b")))
+			ok(p.Set(secret+"-2", unreadable))
+			ok(p.Seal(2))
+			return p.Scan(nil, nil, func([]byte) bool { return true })
+		},
+		"old version": func(p *Partition) error {
+			ok(p.Set(secret, []byte("b")))
+			ok(p.Seal(2))
+			return p.Scan(nil, nil, func([]byte) bool { return true })
+		},
+	} {
+		t.Run(name, func(t *testing.T) { checkUnreadable(t, secret, find) })
+	}
+}
+
+// checkUnreadable lets find meet an unreadable row in a store that holds one
+// row, which was readable when it was written.
+func checkUnreadable(t *testing.T, secret string, find func(*Partition) error) {
+	const sentence = "store: index a row of partition 0 of store: its format is 9: start a version of this program that reads it; nothing is lost, the changelog has it"
+	disk, config := vfs.NewMem(), testConfig()
+	words, unknown := config.Index, errors.New("its format is 9")
+	other := config // another version of the program
+	other.Index = func(key string, row []byte, add func([]byte)) error {
+		ok(words(key, row, add))
+		if row[0] == '9' {
+			return unknown
+		}
+		return nil
+	}
+	s := must(open(config, disk))
+	p := must(s.Partition(0))
+	ok(p.Set(secret, []byte("9")))
+	ok(p.Seal(1))
+	ok(s.Close())
+	s = must(open(other, disk))
+	err := find(must(s.Partition(0)))
+	wantError(t, err, sentence)
+	if !errors.Is(err, unknown) || strings.Contains(err.Error(), secret) {
+		t.Errorf("%q is not the error of Index, or shows a key", err)
+	}
+	wantError(t, s.Close(), sentence)
+	s = must(open(config, disk))
+	p = must(s.Partition(0))
+	same(t, "position", p.Position(), int64(1))
+	same(t, "rows", rowsOf(p), rows{secret: "9"})
+	same(t, "entries", entriesOf(p, nil, nil), []string{"9"})
+	ok(s.Close())
+}

@@ -21,10 +21,11 @@ func testConfig() Config {
 	return Config{
 		Directory: "store", Owner: "test", PendingBytes: 4 << 10, CacheBytes: 1 << 20,
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Index: func(_ string, row []byte, add func([]byte)) {
+		Index: func(_ string, row []byte, add func([]byte)) error {
 			for word := range bytes.SplitSeq(row, []byte(" ")) {
 				add(word)
 			}
+			return nil
 		},
 	}
 }

@@ -23,7 +23,10 @@ func BenchmarkPartition(b *testing.B) {
 func BenchmarkPartitionIndexed(b *testing.B) {
 	config := testConfig()
 	config.Directory, config.PendingBytes = b.TempDir(), 0
-	config.Index = func(_ string, row []byte, add func([]byte)) { add(row[:8]) }
+	config.Index = func(_ string, row []byte, add func([]byte)) error {
+		add(row[:8])
+		return nil
+	}
 	b.ReportAllocs()
 	churn(b, config, 100_000, b.N)
 }

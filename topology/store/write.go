@@ -168,7 +168,7 @@ func batchBytes(list []frozen) int {
 // batcher turns frozen layers into a batch whose keys are sorted, so that they
 // enter Pebble in order.
 type batcher struct {
-	index   func(key string, row []byte, add func(entry []byte))
+	index   func(key string, row []byte, add func(entry []byte)) error
 	keys    []string // scratch, as are all below
 	row     []byte
 	entries []byte // index keys, one after the other
@@ -227,13 +227,15 @@ func (b *batcher) addIndex(db *pebble.DB, batch *pebble.Batch, f frozen) (err er
 	for _, key := range b.keys {
 		b.row = append(appendPrefix(b.row[:0], number, kindRow), key...)
 		if old.SeekGE(b.row) && bytes.Equal(old.Key(), b.row) {
-			b.derive(number, key, old.Value(), false)
+			err = b.derive(number, key, old.Value(), false)
 		}
-		if err := old.Error(); err != nil {
+		if err := errors.Join(err, old.Error()); err != nil {
 			return err
 		}
 		if row := f.layer.rows[key]; row != nil {
-			b.derive(number, key, row, true)
+			if err := b.derive(number, key, row, true); err != nil {
+				return err
+			}
 		}
 	}
 	slices.SortFunc(b.changes, func(x, y change) int {
@@ -259,10 +261,14 @@ func (b *batcher) addIndex(db *pebble.DB, batch *pebble.Batch, f frozen) (err er
 	return nil
 }
 
-func (b *batcher) derive(partition int32, key string, row []byte, isNew bool) {
-	b.index(key, row, func(entry []byte) {
+func (b *batcher) derive(partition int32, key string, row []byte, isNew bool) error {
+	err := b.index(key, row, func(entry []byte) {
 		from := len(b.entries)
 		b.entries = appendIndexKey(b.entries, partition, entry, key)
 		b.changes = append(b.changes, change{from, len(b.entries), isNew})
 	})
+	if err != nil {
+		return &indexError{partition, err}
+	}
+	return nil
 }
