@@ -29,6 +29,10 @@ type Config struct {
 	From, To  schemas.Date         // the first day and the one behind the last; both 0: 2024
 	Tick      time.Duration        // between two ticks, a divisor or a multiple of a minute; 0: a day, from midnight to midnight
 	Skew      Skew                 // of evidence
+	// Unseen is so many people more, who draw one benefit each, all until the
+	// same month's end, and of whom nobody hears anything: what is due to one of
+	// them is due to all on the same day, so that they make storms.
+	Unseen int
 	// Wire adds bad records that no facts file can express: of a schema that
 	// nobody knows, cut off. WriteFacts fails on them.
 	Wire bool
@@ -99,6 +103,7 @@ func (c *City) complaints() error {
 	}
 	complain(c.config.Citizens < citizensMin, "%d citizens: it takes %d for every way of being certified", c.config.Citizens, citizensMin)
 	complain(c.config.Citizens > citizensMax, "%d citizens: at most %d", c.config.Citizens, citizensMax)
+	complain(c.config.Unseen < 0 || c.config.Unseen > unseenMax, "%d people whom nobody sees: must be 0 to %d", c.config.Unseen, unseenMax)
 	complain(c.config.From >= c.config.To, "it ends on %s, no day after it begins on %s", c.config.To, c.config.From)
 	complain(!c.config.From.InRange() || !c.config.To.InRange(), "its days lie outside 1850 to 2199")
 	complain(c.config.Tick < time.Minute || c.config.Tick%time.Minute != 0, "ticks every %v: must be whole minutes", c.config.Tick)
@@ -121,6 +126,9 @@ func (c *City) Catalogue() *catalogue.Catalogue { return c.rules }
 
 // Citizens is how many there are.
 func (c *City) Citizens() int { return c.config.Citizens }
+
+// UnseenDueOn is the day on which those whom nobody sees are due.
+func (c *City) UnseenDueOn() schemas.Date { return c.config.From.AddMonths(unseenMonths).EndOfMonth() }
 
 // LastDay is the last day of the city's time.
 func (c *City) LastDay() schemas.Date { return c.config.To - 1 }

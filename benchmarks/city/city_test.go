@@ -2,6 +2,7 @@ package city
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -218,6 +219,47 @@ func TestStorms(t *testing.T) {
 	near(t, "times as much on a storm's day", days[true]/(12*stormDays)/(days[false]/(366-12*stormDays)), stormWeight, 0.1)
 }
 
+// TestUnseen: those whom nobody sees are in the roster and nowhere else, and
+// what is due to one of them is due to nearly all by the same tick: on five
+// days, on the last of which they lapse.
+func TestUnseen(t *testing.T) {
+	const unseen = 500
+	c := build(t, Config{Citizens: 100, Unseen: unseen})
+	heard, entered := map[string]int{}, map[string]bool{}
+	var f Fact
+	for stream := c.Facts(); stream.Next(&f); {
+		heard[f.Key]++
+		if e, is := f.Record.(*schemas.RosterEntry); is && *cmp.Or(e.DueOn, new(schemas.Date)) == c.UnseenDueOn() {
+			entered[e.CitizenID] = true
+		}
+	}
+	once := 0
+	for id := range entered {
+		if heard[id] == 1 {
+			once++
+		}
+	}
+	if once < unseen || once > unseen+5 {
+		t.Errorf("of %d people whom nobody sees, %d are heard of once", unseen, once)
+	}
+	fold, storms := topology.NewFold(c.Catalogue()), map[schemas.Date]int{}
+	for lines := facts.NewReader(bytes.NewReader(text(t, Config{Citizens: 100, Unseen: unseen}))); ; {
+		line, err := lines.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fires := len(fold.Step(line)); fires > unseen*3/4 {
+			storms[c.rules.Zone.Date(line.At)] = fires
+		}
+	}
+	if _, lapse := storms[c.UnseenDueOn()+1]; len(storms) != 5 || !lapse {
+		t.Errorf("storms are on %v, want five, the last on %s", storms, c.UnseenDueOn()+1)
+	}
+}
+
 // TestSkew: with Zipf the first of a thousand has far more than the middle one.
 func TestSkew(t *testing.T) {
 	most := func(skew Skew) int {
@@ -323,8 +365,8 @@ func TestMemory(t *testing.T) {
 
 // TestComplaints: every mistake of a configuration is told at once.
 func TestComplaints(t *testing.T) {
-	_, err := New(Config{Citizens: 3, From: 20_000, To: 19_000, Tick: time.Second})
-	for _, want := range []string{"3 citizens", "it ends on", "ticks every 1s"} {
+	_, err := New(Config{Citizens: 3, From: 20_000, To: 19_000, Tick: time.Second, Unseen: -1})
+	for _, want := range []string{"3 citizens", "it ends on", "ticks every 1s", "-1 people"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: want %q", err, want)
 		}

@@ -30,6 +30,27 @@ func (c *City) roster() strand {
 	}
 }
 
+// unseen is the load of those whom nobody sees, in the same hours.
+func (c *City) unseen() strand {
+	count := uint64(c.config.Unseen)
+	first := uint64(c.config.Citizens) + uint64(c.config.Citizens)/strangers
+	due := c.UnseenDueOn()
+	return strand{
+		count: count,
+		time: func(i uint64) schemas.Instant {
+			return c.calendar.start() + 1 + schemas.Instant(i*uint64(loadHours*60*schemas.Minute)/count)
+		},
+		make: func(i uint64, at schemas.Instant, f *Fact) bool {
+			c.person(first+i, &f.person)
+			c.entry(&f.person, 0, f)
+			f.dates[1] = due
+			f.entry.DueOn, f.entry.LastCertifiedOn = &f.dates[1], nil
+			f.entry.RecordedAt = at - schemas.Minute
+			return true
+		},
+	}
+}
+
 // entry makes the roster entry of a person's place-th benefit.
 func (c *City) entry(p *person, place int, f *Fact) {
 	d := c.draw(tagPerson, p.rank*8+uint64(place)<<40)

@@ -23,7 +23,7 @@ func later(time func(uint64) schemas.Instant, days schemas.Instant) func(uint64)
 
 // weave lists the strands. At equal times the first one's fact comes first.
 func (c *City) weave() []strand {
-	all := []strand{c.roster(), c.changes()}
+	all := []strand{c.roster(), c.unseen(), c.changes()}
 	all = append(all, c.payouts()...)
 	all = append(all, c.sightings()...)
 	all = append(all, c.certified()...)
