@@ -10,7 +10,7 @@ import (
 // The rows of a storm: everybody has a row, and a reminder of one evening is
 // due to each of them.
 func storm(tb testing.TB, citizens int) (rules *Rules, rows [][]byte, entries [][]byte, interval Interval) {
-	c, _ := catalogues(tb)
+	c, _, _ := catalogues(tb)
 	rules = New(c)
 	at := schemas.Instant(schemas.DateOf(2024, 5, 1)) * schemas.Day
 	interval, _ = rules.OnTick(&Partition{Clock: at}, &schemas.ClockTick{At: at + schemas.Day})

@@ -30,8 +30,12 @@ type Citizen struct {
 	lastSeenAt *schemas.Instant
 	leads      []schemas.Lead
 	weak       []schemas.Lead
-	enrolments []enrolment // sorted by code
+	enrolments []enrolment                // sorted by code
+	unknown    []schemas.ScheduledBenefit // that the catalogue does not know; sorted by code
 }
+
+// knows tells whether the last ScheduleEntry had any benefit in it.
+func (c *Citizen) knows() bool { return len(c.enrolments)+len(c.unknown) > 0 }
 
 // enrolment is one benefit of a citizen.
 type enrolment struct {

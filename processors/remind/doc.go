@@ -5,7 +5,9 @@
 // events. What the catalogue says of an enrolment, its lapse day, its
 // instants and its department, is written into the citizen's row when the
 // ScheduleEntry arrives, so that a tick needs nothing but rows: the same fires
-// in the same order, under whatever catalogue the program was started since.
+// in the same order, under whatever catalogue the program was started since. A
+// program with another catalogue passes over all rows before the partition's
+// next input (see Begin).
 //
 // A tick writes no citizen's row. Which enrolments have lapsed, which Standing
 // was written last and what has fired already are not stored but follow from

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -16,25 +17,28 @@ import (
 	"github.com/vouch-engine/vouch/schemas/catalogue"
 )
 
-// catalogues are those of the scripts: one, and what became of it.
-func catalogues(t testing.TB) (one, next *catalogue.Catalogue) {
+// catalogues are those of the scripts: one, what became of it, and the first
+// one again as the version after it.
+func catalogues(t testing.TB) (one, next, back *catalogue.Catalogue) {
 	t.Helper()
-	load := func(name string) *catalogue.Catalogue {
+	load := func(name, version string) *catalogue.Catalogue {
 		text, err := os.ReadFile("remindtest/" + name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := catalogue.Load(name, text)
-		if err != nil {
-			t.Fatal(err)
+		_, rest, found := strings.Cut(string(text), "\nversion: ")
+		c, err := catalogue.Load(name, []byte("version: "+version+rest[1:]))
+		if err != nil || !found {
+			t.Fatalf("%s: %v", name, err)
 		}
 		return c
 	}
-	return load("catalogue.yaml"), load("next.yaml")
+	return load("catalogue.yaml", "1"), load("next.yaml", "2"), load("catalogue.yaml", "3")
 }
 
 // step is what a timer is given: an entry at its Kafka timestamp or a tick, or
-// another catalogue, under which the program is started again.
+// another catalogue, under which the program is started again, which decides
+// everybody anew.
 type step struct {
 	Entry     *schemas.ScheduleEntry
 	At        schemas.Instant
@@ -75,7 +79,7 @@ type model struct {
 }
 
 type modelled struct {
-	entry     *schemas.ScheduleEntry // only benefits that the catalogue knew
+	entry     *schemas.ScheduleEntry
 	at, clock schemas.Instant
 	under     *catalogue.Catalogue
 	written   string // the benefits of the last Standing, as JSON; empty if there is none
@@ -90,8 +94,7 @@ func newModel(c *catalogue.Catalogue) *model {
 func (m *model) step(s step) []said {
 	switch {
 	case s.catalogue != nil:
-		m.catalogue = s.catalogue
-		return nil
+		return m.renew(s.catalogue)
 	case s.Entry != nil:
 		return m.entry(s.Entry, s.At)
 	default:
@@ -99,30 +102,43 @@ func (m *model) step(s step) []said {
 	}
 }
 
-func (m *model) entry(e *schemas.ScheduleEntry, at schemas.Instant) []said {
-	known := *e
-	known.Benefits = nil
-	for _, b := range e.Benefits {
-		if _, is := m.catalogue.BenefitIndex(b.Benefit); is {
-			known.Benefits = append(known.Benefits, b)
-		}
+// renew changes the catalogue of all, in the order of their ids.
+func (m *model) renew(under *catalogue.Catalogue) (all []said) {
+	m.catalogue = under
+	for _, id := range slices.Sorted(maps.Keys(m.citizens)) {
+		m.citizens[id].under = under
+		all = append(all, m.citizens[id].write(m.clock)...)
 	}
+	return all
+}
+
+func (m *model) entry(e *schemas.ScheduleEntry, at schemas.Instant) []said {
 	c := m.citizens[e.CitizenID]
 	if c == nil {
 		c = &modelled{}
 		m.citizens[e.CitizenID] = c
 	}
-	c.entry, c.at, c.clock, c.under = &known, at, NoTick, m.catalogue
+	c.entry, c.at, c.clock, c.under = e, at, NoTick, m.catalogue
 	if e.Clock != nil {
 		c.clock = *e.Clock
 	}
 	return c.write(m.clock)
 }
 
+// benefits are those that count.
+func (c *modelled) benefits() (known []schemas.ScheduledBenefit) {
+	for _, b := range c.entry.Benefits {
+		if _, is := c.under.BenefitIndex(b.Benefit); is {
+			known = append(known, b)
+		}
+	}
+	return known
+}
+
 // write writes the Standing of a time if it is another than the last one.
 func (c *modelled) write(by schemas.Instant) []said {
 	s := schemas.Standing{CitizenID: c.entry.CitizenID, At: c.at, Benefits: []schemas.BenefitStanding{}, Catalogue: c.under.Hash()}
-	for _, b := range c.entry.Benefits {
+	for _, b := range c.benefits() {
 		status, reasons := schemas.Good, append([]string{}, b.Reasons...)
 		if lapse := c.lapse(b); lapse <= max(by, c.clock) {
 			s.At = max(s.At, lapse)
@@ -205,7 +221,7 @@ func (m *model) tick(to schemas.Instant) []said {
 
 func (c *modelled) lapses(from, to schemas.Instant) (all []fired) {
 	var instants []schemas.Instant
-	for _, b := range c.entry.Benefits {
+	for _, b := range c.benefits() {
 		if lapse := c.lapse(b); from < lapse && lapse <= to {
 			instants = append(instants, lapse)
 		}
@@ -223,7 +239,7 @@ func (c *modelled) lapses(from, to schemas.Instant) (all []fired) {
 func (c *modelled) messages(from, to schemas.Instant) (all []fired) {
 	stage := map[schemas.Instant]int{}
 	reminded, visited := map[schemas.Instant][]schemas.DueBenefit{}, map[schemas.Instant][]schemas.DueBenefit{}
-	for _, b := range c.entry.Benefits {
+	for _, b := range c.benefits() {
 		if len(b.Reasons) > 0 || c.lapse(b) <= max(to, c.clock) {
 			continue
 		}
@@ -285,11 +301,12 @@ func dues(due []schemas.DueBenefit) string {
 }
 
 // engine is the timer as it runs on a broker: rows are bytes, a tick is taken
-// from the due index that they give, round by round.
+// from the due index that they give, round by round, and so is a pass over the
+// rows.
 type engine struct {
 	t     *rapid.T
 	rules *Rules
-	round int // entries judged in a round
+	round int // entries judged, or citizens decided anew, in a transaction
 	rows  map[string][]byte
 	index map[string]bool
 	stale bool // entries of rows that have moved on stay in the index
@@ -299,7 +316,56 @@ type engine struct {
 const tickRow = "7"
 
 func newEngine(t *rapid.T, c *catalogue.Catalogue, round int) *engine {
-	return &engine{t: t, rules: New(c), round: round, rows: map[string][]byte{}, index: map[string]bool{}}
+	e := &engine{t: t, round: round, rows: map[string][]byte{}, index: map[string]bool{}}
+	e.start(c)
+	e.pass()
+	return e
+}
+
+// start starts the program under a catalogue.
+func (e *engine) start(c *catalogue.Catalogue) {
+	e.rules = New(c)
+	row := e.row(tickRow)
+	if row.Partition == nil {
+		row.Partition = NewPartition()
+	}
+	if err := e.rules.Begin(row.Partition); err != nil {
+		e.t.Fatal(err)
+	}
+	e.set(tickRow, row)
+}
+
+// pass is what a partition does before its first input.
+func (e *engine) pass() (all []said) {
+	for e.row(tickRow).Partition.PassDue() {
+		all = append(all, e.renew()...)
+	}
+	return all
+}
+
+// renew is one transaction of a pass.
+func (e *engine) renew() (all []said) {
+	partition, citizens := e.row(tickRow).Partition, slices.Sorted(maps.Keys(e.rows))
+	behind, found := slices.BinarySearch(citizens, partition.PassCursor)
+	if found {
+		behind++
+	}
+	citizens = citizens[behind:]
+	for _, id := range citizens[:min(e.round, len(citizens))] {
+		row := e.row(id)
+		if event, is := e.rules.Renew(&row.Citizen, id, partition.Clock); is {
+			all = append(all, said{id, event})
+		}
+		e.set(id, row)
+		partition.Passed(id)
+	}
+	if len(citizens) <= e.round {
+		partition.EndPass()
+	}
+	row := e.row(tickRow)
+	row.Partition = partition
+	e.set(tickRow, row)
+	return all
 }
 
 func (e *engine) row(key string) *Row {
@@ -348,12 +414,10 @@ func (e *engine) set(key string, row *Row) {
 func (e *engine) step(s step) (all []said) {
 	switch {
 	case s.catalogue != nil:
-		e.rules = New(s.catalogue)
+		e.start(s.catalogue)
+		return e.pass()
 	case s.Entry != nil:
-		row, clock := e.row(s.Entry.CitizenID), NoTick
-		if p := e.row(tickRow).Partition; p != nil {
-			clock = p.Clock
-		}
+		row, clock := e.row(s.Entry.CitizenID), e.row(tickRow).Partition.Clock
 		if event, is := e.rules.OnEntry(&row.Citizen, s.Entry, s.At, clock); is {
 			all = append(all, said{s.Entry.CitizenID, event})
 		}
@@ -371,9 +435,6 @@ func (e *engine) step(s step) (all []said) {
 // fire is one round of a tick.
 func (e *engine) fire(t *schemas.ClockTick) (events []said, over bool) {
 	row := e.row(tickRow)
-	if row.Partition == nil {
-		row.Partition = NewPartition()
-	}
 	interval, fires := e.rules.OnTick(row.Partition, t)
 	if !fires {
 		return nil, true

@@ -39,8 +39,9 @@ type Event struct {
 // at is the entry's Kafka timestamp, clock is T₀ or NoTick. An entry that is
 // written again changes nothing but the row's at, and fires nothing again.
 //
-// An enrolment of a benefit that the catalogue does not know counts for
-// nothing. The row shares no memory with the entry.
+// An enrolment of a benefit that the catalogue does not know is held and counts
+// for nothing: the certifier may have been given a later catalogue first. The
+// row shares no memory with the entry.
 func (r *Rules) OnEntry(row *Citizen, e *schemas.ScheduleEntry, at, clock schemas.Instant) (Event, bool) {
 	said := row.stands(row.latest(clock))
 	*row = r.citizen(e, at)
@@ -72,6 +73,9 @@ func (r *Rules) citizen(e *schemas.ScheduleEntry, at schemas.Instant) Citizen {
 	for i := range e.Benefits {
 		if benefit, known := r.catalogue.BenefitIndex(e.Benefits[i].Benefit); known {
 			c.enrolments = append(c.enrolments, r.enrolment(&e.Benefits[i], benefit, ofDay))
+		} else {
+			s := &e.Benefits[i]
+			c.unknown = append(c.unknown, schemas.ScheduledBenefit{Benefit: strings.Clone(s.Benefit), DueOn: s.DueOn, Reasons: cloneTexts(s.Reasons)})
 		}
 	}
 	return c
@@ -83,10 +87,8 @@ func (r *Rules) enrolment(s *schemas.ScheduledBenefit, benefit int, ofDay schema
 	b := &r.catalogue.Benefits[benefit]
 	n := enrolment{
 		benefit: b.Code, department: b.Department, dueOn: s.DueOn,
+		reasons:  cloneTexts(s.Reasons),
 		lapsesAt: r.zone.StartOf(r.catalogue.LapseOn(benefit, s.DueOn)),
-	}
-	for _, reason := range s.Reasons {
-		n.reasons = append(n.reasons, strings.Clone(reason))
 	}
 	n.visitAt = r.zone.Instant(s.DueOn-schemas.Date(b.VisitDays), ofDay)
 	for _, days := range b.Reminders {
@@ -104,6 +106,14 @@ func (r *Rules) cloneLeads(leads []schemas.Lead) []schemas.Lead {
 			continue
 		}
 		all[i].Kind, all[i].Source = strings.Clone(all[i].Kind), strings.Clone(all[i].Source)
+	}
+	return all
+}
+
+func cloneTexts(texts []string) []string {
+	all := slices.Clone(texts)
+	for i := range all {
+		all[i] = strings.Clone(all[i])
 	}
 	return all
 }

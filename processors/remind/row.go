@@ -19,13 +19,15 @@ import (
 // is derived from stands in front:
 //
 //	row       = version: byte 1 · parts: byte, bit 0 citizen, bit 1 partition · [partition] · [citizen]
-//	partition = clock: signed ms · cursor: text
+//	partition = clock: signed ms · cursor: text · catalogue: signed version, text hash
+//	          · pass: byte 1 if one is under way, else 0 · pass_cursor: text
 //	citizen   = codes: count, texts · enrolments: count, enrolment…
 //	          · catalogue: 8 bytes · flags: byte, see citizenFlags · at: signed ms
 //	          · then each that is flagged: clock: signed ms · region, phone: text · last_seen_at: signed ms
-//	          · leads: count, lead… · weak: count, lead…
+//	          · leads: count, lead… · weak: count, lead… · if flagged: unknown: count, unknown…
 //	enrolment = benefit: code · department: code · reasons: count, codes · due_on: signed days
 //	          · lapses_at, visit_at: instant · remind_at: count, instants
+//	unknown   = benefit: code · reasons: count, codes · due_on: signed days
 //	instant   = signed ms after the UTC midnight that begins due_on
 //	lead      = kind: code · source: code · occurred_at: signed ms
 type Row struct {
@@ -34,7 +36,7 @@ type Row struct {
 }
 
 // Empty tells whether a row holds nothing, so that its key may go.
-func (row *Row) Empty() bool { return len(row.Citizen.enrolments) == 0 && row.Partition == nil }
+func (row *Row) Empty() bool { return !row.Citizen.knows() && row.Partition == nil }
 
 const rowVersion = 1
 
@@ -50,6 +52,7 @@ const (
 	citizenRegion
 	citizenPhone
 	citizenSeen
+	citizenUnknown
 )
 
 // rowBytesTypical is room for the row of a citizen with two benefits.
@@ -59,7 +62,7 @@ const rowBytesTypical = 256
 func AppendRow(b []byte, row *Row) []byte {
 	b = slices.Grow(b, rowBytesTypical)
 	parts := byte(0)
-	if len(row.Citizen.enrolments) > 0 {
+	if row.Citizen.knows() {
 		parts |= partCitizen
 	}
 	if row.Partition != nil {
@@ -67,13 +70,21 @@ func AppendRow(b []byte, row *Row) []byte {
 	}
 	b = append(b, rowVersion, parts)
 	if p := row.Partition; p != nil {
-		b = binary.AppendVarint(b, int64(p.Clock))
-		b = appendText(b, p.Cursor)
+		b = appendPartition(b, p)
 	}
 	if parts&partCitizen != 0 {
 		b = appendCitizen(b, &row.Citizen)
 	}
 	return b
+}
+
+func appendPartition(b []byte, p *Partition) []byte {
+	b = binary.AppendVarint(b, int64(p.Clock))
+	b = appendText(b, p.Cursor)
+	b = binary.AppendVarint(b, p.CatalogueVersion)
+	b = appendText(b, p.CatalogueHash)
+	b = append(b, flag(p.Pass, 1))
+	return appendText(b, p.PassCursor)
 }
 
 func appendCitizen(b []byte, c *Citizen) []byte {
@@ -89,7 +100,7 @@ func appendCitizen(b []byte, c *Citizen) []byte {
 	}
 	b = append(b, c.catalogue[:]...)
 	b = append(b, flag(c.clock != NoTick, citizenClock)|flag(c.region != "", citizenRegion)|
-		flag(c.phone != nil, citizenPhone)|flag(c.lastSeenAt != nil, citizenSeen))
+		flag(c.phone != nil, citizenPhone)|flag(c.lastSeenAt != nil, citizenSeen)|flag(len(c.unknown) > 0, citizenUnknown))
 	b = binary.AppendVarint(b, int64(c.at))
 	if c.clock != NoTick {
 		b = binary.AppendVarint(b, int64(c.clock))
@@ -103,16 +114,30 @@ func appendCitizen(b []byte, c *Citizen) []byte {
 	if c.lastSeenAt != nil {
 		b = binary.AppendVarint(b, int64(*c.lastSeenAt))
 	}
-	return appendLeads(appendLeads(b, c.leads, codes), c.weak, codes)
+	b = appendLeads(appendLeads(b, c.leads, codes), c.weak, codes)
+	if len(c.unknown) > 0 {
+		b = binary.AppendUvarint(b, uint64(len(c.unknown)))
+		for i := range c.unknown {
+			b = codes.append(b, c.unknown[i].Benefit)
+			b = appendReasons(b, c.unknown[i].Reasons, codes)
+			b = binary.AppendVarint(b, int64(c.unknown[i].DueOn))
+		}
+	}
+	return b
+}
+
+func appendReasons(b []byte, reasons []string, codes codeList) []byte {
+	b = binary.AppendUvarint(b, uint64(len(reasons)))
+	for _, reason := range reasons {
+		b = codes.append(b, reason)
+	}
+	return b
 }
 
 func appendEnrolment(b []byte, n *enrolment, codes codeList) []byte {
 	b = codes.append(b, n.benefit)
 	b = codes.append(b, n.department)
-	b = binary.AppendUvarint(b, uint64(len(n.reasons)))
-	for _, reason := range n.reasons {
-		b = codes.append(b, reason)
-	}
+	b = appendReasons(b, n.reasons, codes)
 	b = binary.AppendVarint(b, int64(n.dueOn))
 	midnight := schemas.Instant(n.dueOn) * schemas.Day
 	b = binary.AppendVarint(b, int64(n.lapsesAt-midnight))
@@ -147,6 +172,12 @@ func (c *Citizen) codes(codes codeList) codeList {
 		for i := range leads {
 			codes.add(leads[i].Kind)
 			codes.add(leads[i].Source)
+		}
+	}
+	for i := range c.unknown {
+		codes.add(c.unknown[i].Benefit)
+		for _, reason := range c.unknown[i].Reasons {
+			codes.add(reason)
 		}
 	}
 	return codes
@@ -203,7 +234,11 @@ func (r *rowReader) damage() error {
 }
 
 func (r *rowReader) partition() *Partition {
-	return &Partition{Clock: schemas.Instant(r.signed()), Cursor: r.text()}
+	p := &Partition{Clock: schemas.Instant(r.signed()), Cursor: r.text(), CatalogueVersion: r.signed(), CatalogueHash: r.text()}
+	pass := r.byte()
+	p.Pass, r.broken = pass == 1, r.broken || pass > 1
+	p.PassCursor = r.text()
+	return p
 }
 
 func (r *rowReader) citizen(c *Citizen) {
@@ -228,6 +263,19 @@ func (r *rowReader) citizen(c *Citizen) {
 		c.lastSeenAt = &seen
 	}
 	c.leads, c.weak = r.leads(), r.leads()
+	if flags&citizenUnknown != 0 {
+		c.unknown = make([]schemas.ScheduledBenefit, r.count(3))
+		for i := range c.unknown {
+			c.unknown[i] = schemas.ScheduledBenefit{Benefit: r.code(), Reasons: r.reasons(), DueOn: schemas.Date(r.signed())}
+		}
+	}
+}
+
+func (r *rowReader) reasons() (all []string) {
+	for range r.count(1) {
+		all = append(all, r.code())
+	}
+	return all
 }
 
 func (r *rowReader) enrolments() []enrolment {
@@ -239,9 +287,7 @@ func (r *rowReader) enrolments() []enrolment {
 	for i := range all {
 		n := &all[i]
 		n.benefit, n.department = r.code(), r.code()
-		for range r.count(1) {
-			n.reasons = append(n.reasons, r.code())
-		}
+		n.reasons = r.reasons()
 		n.dueOn = schemas.Date(r.signed())
 		midnight := schemas.Instant(n.dueOn) * schemas.Day
 		n.lapsesAt = midnight + schemas.Instant(r.signed())

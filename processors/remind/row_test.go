@@ -35,20 +35,20 @@ func TestRowsStayReadable(t *testing.T) {
 func describeRow(t *testing.T, row *Row, b []byte) string {
 	var w strings.Builder
 	if p := row.Partition; p != nil {
-		fmt.Fprintf(&w, "partition: clock %s, cursor %x\n", p.Clock, p.Cursor)
+		fmt.Fprintf(&w, "partition: clock %s, cursor %x, catalogue %d %s, pass %t behind %q\n",
+			ticked(p.Clock), p.Cursor, p.CatalogueVersion, p.CatalogueHash, p.Pass, p.PassCursor)
 	}
 	c := &row.Citizen
 	for _, n := range c.enrolments {
 		fmt.Fprintf(&w, "%s of %s, due %s, reasons %v\n", n.benefit, n.department, n.dueOn, n.reasons)
 		fmt.Fprintf(&w, "  lapses %s, visit %s, reminders %v\n", n.lapsesAt, n.visitAt, n.remindAt)
 	}
-	if len(c.enrolments) > 0 {
-		clock := "none"
-		if c.clock != NoTick {
-			clock = c.clock.String()
-		}
+	for _, s := range c.unknown {
+		fmt.Fprintf(&w, "%s is unknown, due %s, reasons %v\n", s.Benefit, s.DueOn, s.Reasons)
+	}
+	if c.knows() {
 		fmt.Fprintf(&w, "entry of %s under %s, certifier's clock %s, region %q, phone %s, seen %s\n",
-			c.at, c.catalogue, clock, c.region, given(c.phone), given(c.lastSeenAt))
+			c.at, c.catalogue, ticked(c.clock), c.region, given(c.phone), given(c.lastSeenAt))
 		fmt.Fprintf(&w, "leads %v\nweak %v\n", c.leads, c.weak)
 	}
 	err := DueEntries("c1", b, func(entry []byte) {
@@ -67,6 +67,13 @@ func describeRow(t *testing.T, row *Row, b []byte) string {
 	return w.String()
 }
 
+func ticked(clock schemas.Instant) string {
+	if clock == NoTick {
+		return "none"
+	}
+	return clock.String()
+}
+
 func given[T any](value *T) string {
 	if value == nil {
 		return "none"
@@ -76,15 +83,17 @@ func given[T any](value *T) string {
 
 // someRow is a row with everything in it that may be left out.
 func someRow(t testing.TB) *Row {
-	c, _ := catalogues(t)
+	c, _, _ := catalogues(t)
 	at := schemas.Instant(schemas.DateOf(2024, 5, 1)) * schemas.Day
 	clock, phone := at-schemas.Minute, "13805581234"
 	leads := []schemas.Lead{{Kind: "FACE", Source: "HRSS", OccurredAt: at - 3*schemas.Day}, {Kind: "BUS", Source: "TRANSPORT", OccurredAt: at - 9*schemas.Day}}
-	row := &Row{Partition: &Partition{Clock: clock, Cursor: string(Due{at, "c0", Visit}.Append(nil))}}
+	row := &Row{Partition: &Partition{Clock: clock, Cursor: string(Due{at, "c0", Visit}.Append(nil)),
+		CatalogueVersion: c.Version, CatalogueHash: c.Hash(), Pass: true, PassCursor: "c0"}}
 	New(c).OnEntry(&row.Citizen, &schemas.ScheduleEntry{
 		CitizenID: "c1", Region: "341602", Phone: &phone, LastSeenAt: &leads[0].OccurredAt, Leads: leads, Weak: leads[1:], Clock: &clock,
 		Benefits: []schemas.ScheduledBenefit{
 			{Benefit: "INJURY", DueOn: schemas.DateOf(2024, 6, 30), Reasons: []string{"imprisoned"}},
+			{Benefit: "OLDER", DueOn: schemas.DateOf(2024, 8, 31), Reasons: []string{"imprisoned"}},
 			{Benefit: "PENSION", DueOn: schemas.DateOf(2024, 6, 30)},
 		},
 	}, at, clock)

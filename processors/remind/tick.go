@@ -7,9 +7,14 @@ import "github.com/vouch-engine/vouch/schemas"
 type Partition struct {
 	Clock  schemas.Instant // T₀: the last tick that has fired whole, or NoTick
 	Cursor string          // the entry of the due index at which a tick that is cut into rounds has come; empty between ticks
+
+	CatalogueVersion int64  // of the catalogue under which the instants of the partition's rows are set
+	CatalogueHash    string // its hash; empty if nothing is known of one
+	Pass             bool   // a pass under that catalogue is under way
+	PassCursor       string // the last citizen that it has done; empty before the first
 }
 
-// NewPartition is a partition that has seen no tick.
+// NewPartition is a partition that has seen no tick and no catalogue.
 func NewPartition() *Partition { return &Partition{Clock: NoTick} }
 
 // Interval is what one tick T reaches over: what is due in (T₀, T].
@@ -49,7 +54,7 @@ func (p *Partition) Range(in Interval) (from, to []byte) {
 }
 
 // Over ends a tick: all that is due has fired.
-func (p *Partition) Over(in Interval) { *p = Partition{Clock: in.to} }
+func (p *Partition) Over(in Interval) { p.Clock, p.Cursor = in.to, "" }
 
 // Fire judges one entry of the due index: whether something is to be written
 // at a tick. The entry is one of the tick's Range; row is that of its citizen

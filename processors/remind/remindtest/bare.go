@@ -1,6 +1,7 @@
 package remindtest
 
 import (
+	"maps"
 	"slices"
 	"testing"
 
@@ -21,8 +22,24 @@ func NewBare() *Bare {
 	return &Bare{remind.New(Catalogue()), remind.NewPartition(), map[string]*remind.Citizen{}}
 }
 
-// Restart changes the rules.
-func (b *Bare) Restart(_ testing.TB, c *catalogue.Catalogue) { b.rules = remind.New(c) }
+// Restart changes the rules, and passes over everybody.
+func (b *Bare) Restart(t testing.TB, c *catalogue.Catalogue) (all []Said) {
+	t.Helper()
+	b.rules = remind.New(c)
+	if err := b.rules.Begin(b.partition); err != nil {
+		t.Fatal(err)
+	}
+	if !b.partition.PassDue() {
+		return nil
+	}
+	for _, id := range slices.Sorted(maps.Keys(b.citizens)) {
+		if event, is := b.rules.Renew(b.citizens[id], id, b.partition.Clock); is {
+			all = append(all, Said{id, event})
+		}
+	}
+	b.partition.EndPass()
+	return all
+}
 
 // Step decides one record.
 func (b *Bare) Step(_ testing.TB, key string, record any, at schemas.Instant) []Said {

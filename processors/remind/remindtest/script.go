@@ -17,10 +17,12 @@
 //	BENEFIT DUE-DATE [REASON …]          a ScheduleEntry at its Kafka timestamp, a line an enrolment;
 //	                                     seen newest first, clock that of the last tick
 //	tick to=TIME [every=DAYS]            a tick; with every, others before it since the last one
-//	catalogue next                       the timer is started again, under next.yaml
+//	catalogue next|back                  the timer is started again, under next.yaml, or
+//	                                     under catalogue.yaml once more, as version 3
 package remindtest
 
 import (
+	"bytes"
 	_ "embed" // for the catalogues of the scripts
 	"fmt"
 	"strings"
@@ -46,6 +48,11 @@ var Catalogue = sync.OnceValue(func() *catalogue.Catalogue { return load("catalo
 // Next is the one after it.
 var Next = sync.OnceValue(func() *catalogue.Catalogue { return load("next.yaml", nextText) })
 
+// Back is the first one again, as the version after Next.
+var Back = sync.OnceValue(func() *catalogue.Catalogue {
+	return load("catalogue.yaml", bytes.Replace(firstText, []byte("version: 1\n"), []byte("version: 3\n"), 1))
+})
+
 func load(name string, text []byte) *catalogue.Catalogue {
 	c, err := catalogue.Load(name, text)
 	if err != nil {
@@ -66,8 +73,9 @@ type Depth interface {
 	// ScheduleEntry or a ClockTick, and gives what it writes, in order. at is
 	// the record's Kafka timestamp, which may be any.
 	Step(t testing.TB, key string, record any, at schemas.Instant) []Said
-	// Restart stops the timer and starts it under another catalogue.
-	Restart(t testing.TB, c *catalogue.Catalogue)
+	// Restart stops the timer and starts it under another catalogue, and gives
+	// what is written before the next record, in order.
+	Restart(t testing.TB, c *catalogue.Catalogue) []Said
 }
 
 // Commands gives the function that datadriven calls for each command of one
@@ -96,9 +104,7 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) string {
 	case "tick":
 		all = s.tick(t, d)
 	case "catalogue":
-		s.catalogue = Next()
-		s.depth.Restart(t, s.catalogue)
-		return ""
+		all = s.restart(t, d)
 	default:
 		d.Fatalf(t, "there is no command %s", d.Cmd)
 	}
@@ -110,6 +116,15 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) string {
 		s.describe(&text, &all[i])
 	}
 	return text.String()
+}
+
+func (s *script) restart(t *testing.T, d *datadriven.TestData) []Said {
+	which := map[string]*catalogue.Catalogue{"next": Next(), "back": Back()}[d.CmdArgs[0].Key]
+	if which == nil {
+		d.Fatalf(t, "there is no catalogue %s", d.CmdArgs[0].Key)
+	}
+	s.catalogue = which
+	return s.depth.Restart(t, which)
 }
 
 func (s *script) entry(t *testing.T, d *datadriven.TestData) []Said {
