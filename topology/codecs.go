@@ -47,6 +47,35 @@ func newCodecs(ctx context.Context, codec *avro.Codec, prefix string) (*codecs, 
 	)
 }
 
+// timerCodecs read schedule and write the timer's outputs. They are safe for
+// use by many goroutines.
+type timerCodecs struct {
+	entry *avro.Decoder[schemas.ScheduleEntry]
+	tick  *avro.Decoder[schemas.ClockTick]
+	ticks *avro.Encoder[schemas.ClockTick] // as the certifier writes them
+
+	reminder *avro.Encoder[schemas.ExpiryReminder]
+	visit    *avro.Encoder[schemas.VisitRequested]
+	standing *avro.Encoder[schemas.Standing]
+}
+
+// newTimerCodecs makes them, as newCodecs does.
+func newTimerCodecs(ctx context.Context, codec *avro.Codec, prefix string) (*timerCodecs, error) {
+	c := &timerCodecs{
+		entry: avro.NewDecoder[schemas.ScheduleEntry](codec),
+		tick:  avro.NewDecoder[schemas.ClockTick](codec),
+		ticks: avro.NewInternalEncoder[schemas.ClockTick](),
+	}
+	return c, errors.Join(
+		encoder(ctx, codec, prefix+ExpiryReminder, &c.reminder),
+		encoder(ctx, codec, prefix+VisitRequested, &c.visit),
+		encoder(ctx, codec, prefix+Standing, &c.standing),
+	)
+}
+
+// isTick says whether a value of schedule is a tick.
+func (c *timerCodecs) isTick(value []byte) bool { return c.ticks.Wrote(value) }
+
 // Encoders write inputs, for the tools that produce them: the engine itself
 // writes none.
 type Encoders struct {

@@ -15,8 +15,9 @@ import (
 	"github.com/vouch-engine/vouch/topology/store"
 )
 
-// The names of all metrics. Their labels are topics, partitions, reasons and
-// versions: never an id, a phone or a payee. Topics stand without prefix.
+// The names of all metrics. Their labels are groups, topics, partitions,
+// reasons and versions: never an id, a phone or a payee. Groups and topics stand
+// without prefix.
 const (
 	metricRead        = "vouch_records_read_total"
 	metricInputs      = "vouch_inputs_total"
@@ -34,6 +35,9 @@ const (
 	metricAssigned  = "vouch_partitions_assigned"
 	metricLag       = "vouch_lag_records"
 	metricLastTick  = "vouch_last_tick_timestamp_seconds"
+	metricReached   = "vouch_tick_reached_timestamp_seconds"
+	metricPassing   = "vouch_partitions_in_pass"
+	metricPassed    = "vouch_pass_citizens_total"
 
 	metricRegistryUp = "vouch_registry_up"
 	metricBuild      = "vouch_build_info"
@@ -48,12 +52,17 @@ const (
 // one that times out.
 var secondsBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 
-// Metrics count what an engine does. What is counted of records is counted when
+// labelGroup is the label that tells the groups of one process apart.
+const labelGroup = "group"
+
+// Metrics count what one group of the engine does in this process. What is counted of records is counted when
 // their transaction is committed: after a crash or a reset nothing is counted
 // twice and nothing is missing, so that the inputs under each count and those
 // in quarantine always add up to the records read.
 type Metrics struct {
 	registry *prometheus.Registry
+	register prometheus.Registerer // with the group's label
+	topics   []string              // inputs
 
 	read                *prometheus.CounterVec
 	inputs, quarantined *prometheus.CounterVec
@@ -66,30 +75,35 @@ type Metrics struct {
 	restored, restoring *prometheus.GaugeVec
 	running, assigned   prometheus.Gauge
 	lag, lastTick       *prometheus.GaugeVec
+	reached             *prometheus.GaugeVec
+	passing             prometheus.Gauge
+	passed              prometheus.Counter
 
 	mu     sync.Mutex
 	totals Totals
 }
 
-// NewMetrics makes metrics that stand at zero, in a registry of their own.
-func NewMetrics() *Metrics {
+// NewMetrics makes the metrics of a group, CertifierGroup or TimerGroup, which
+// stand at zero.
+func NewMetrics(group string) *Metrics {
 	m := &Metrics{
-		registry: prometheus.NewRegistry(),
-		totals:   Totals{Counts: map[certify.Count]int{}, Quarantined: map[certify.Refusal]int{}},
+		registry: prometheus.NewRegistry(), topics: inputsOf[group],
+		totals: Totals{Counts: map[certify.Count]int{}, Quarantined: map[certify.Refusal]int{}},
 	}
+	m.register = prometheus.WrapRegistererWith(prometheus.Labels{labelGroup: group}, m.registry)
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
-		m.registry.MustRegister(v)
+		m.register.MustRegister(v)
 		return v
 	}
 	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
 		v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
-		m.registry.MustRegister(v)
+		m.register.MustRegister(v)
 		return v
 	}
 	histogram := func(name, help string) prometheus.Histogram {
 		h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: secondsBuckets})
-		m.registry.MustRegister(h)
+		m.register.MustRegister(h)
 		return h
 	}
 	m.read = counter(metricRead, "Input records of committed transactions.", "topic")
@@ -106,15 +120,17 @@ func NewMetrics() *Metrics {
 	m.assigned = gauge(metricAssigned, "Partitions that this process was given.").WithLabelValues()
 	m.lag = gauge(metricLag, "Records between the next one to be processed and the last stable offset.", "topic", "partition")
 	m.lastTick = gauge(metricLastTick, "The last tick applied, in Unix time: time() minus this is its age.", "partition")
+	m.reached = gauge(metricReached, "While a tick fires: how far it has come, in Unix time; else the last tick.", "partition")
+	m.passing = gauge(metricPassing, "Partitions that go over their citizens anew before they take records.").WithLabelValues()
+	m.passed = counter(metricPassed, "Citizens gone over anew, under another catalogue or on demand.").WithLabelValues()
 	m.begin()
 	return m
 }
 
 // begin shows every series that can be known beforehand at zero, since a
-// counter that appears with its first event has no rate at it, and tells what
-// runs here.
+// counter that appears with its first event has no rate at it.
 func (m *Metrics) begin() {
-	for _, topic := range Inputs {
+	for _, topic := range m.topics {
 		for _, count := range certify.Counts {
 			if (count == certify.OldTick) == (topic == Clock) || count == certify.Applied {
 				m.inputs.WithLabelValues(topic, string(count))
@@ -125,6 +141,10 @@ func (m *Metrics) begin() {
 		}
 		m.read.WithLabelValues(topic)
 	}
+}
+
+// process are the metrics of the process, whatever groups run in it.
+func process() *prometheus.Registry {
 	version, revision := "unknown", "unknown"
 	if build, ok := debug.ReadBuildInfo(); ok {
 		version = build.Main.Version
@@ -139,7 +159,9 @@ func (m *Metrics) begin() {
 		ConstLabels: prometheus.Labels{"version": version, "revision": revision},
 	})
 	info.Set(1)
-	m.registry.MustRegister(info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return registry
 }
 
 // Totals say what became of every record of the committed transactions.
@@ -160,7 +182,7 @@ func (m *Metrics) Totals() Totals {
 func (m *Metrics) committed(t *tally) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for i, topic := range Inputs {
+	for i, topic := range t.topics {
 		input := &t.inputs[i]
 		if input.read == 0 {
 			continue
@@ -183,6 +205,7 @@ func (m *Metrics) committed(t *tally) {
 	for topic, n := range t.sent {
 		m.emitted.WithLabelValues(topic).Add(float64(n))
 	}
+	m.passed.Add(float64(t.passed))
 	t.forget()
 }
 
@@ -198,10 +221,10 @@ func (m *Metrics) reset(reason string) { m.resets.WithLabelValues(reason).Inc() 
 // watch shows what the store and the registry say of themselves when asked.
 func (m *Metrics) watch(stats func() store.Stats, registry *avro.Registry) {
 	gauge := func(name, help string, value func() float64) {
-		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+		m.register.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 	}
 	counter := func(name, help string, value func() float64) {
-		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value))
+		m.register.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value))
 	}
 	gauge(metricStoreDisk, "Bytes of the files of the local state.", func() float64 { return float64(stats().DiskBytes) })
 	gauge(metricStorePending, "Bytes of committed rows that are not in its files yet.", func() float64 { return float64(stats().PendingBytes) })
@@ -226,10 +249,14 @@ func (m *Metrics) position(topic string, partition int32, p kafka.Progress) {
 	m.lag.WithLabelValues(topic, decimal(partition)).Set(float64(max(0, p.End-p.Next)))
 }
 
-// tick takes down the last tick that a partition applied.
-func (m *Metrics) tick(partition int32, at schemas.Instant) {
-	if at != certify.NoTick {
-		m.lastTick.WithLabelValues(decimal(partition)).Set(float64(at) / 1000)
+// tick takes down the last tick that a partition applied, and how far the one
+// in hand has come.
+func (m *Metrics) tick(partition int32, applied, reached schemas.Instant) {
+	if applied != certify.NoTick {
+		m.lastTick.WithLabelValues(decimal(partition)).Set(float64(applied) / 1000)
+	}
+	if reached != certify.NoTick {
+		m.reached.WithLabelValues(decimal(partition)).Set(float64(reached) / 1000)
 	}
 }
 
@@ -237,7 +264,7 @@ func (m *Metrics) tick(partition int32, at schemas.Instant) {
 // takes its last lag for the present one.
 func (m *Metrics) gone(partition int32) {
 	of := prometheus.Labels{"partition": decimal(partition)}
-	for _, gauge := range []*prometheus.GaugeVec{m.lag, m.lastTick, m.restored, m.restoring} {
+	for _, gauge := range []*prometheus.GaugeVec{m.lag, m.lastTick, m.reached, m.restored, m.restoring} {
 		gauge.DeletePartialMatch(of)
 	}
 }

@@ -172,7 +172,7 @@ func TestExamplesOnABroker(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".facts.ndjson"), func(t *testing.T) {
 			w := newWorld(t)
 			w.createTopics()
-			text, c, m := readFile(t, file), exampleCatalogue(t, file), NewMetrics()
+			text, c, m := readFile(t, file), exampleCatalogue(t, file), NewMetrics(CertifierGroup)
 			if err := w.produce(text); err != nil {
 				t.Fatal(err)
 			}
@@ -245,7 +245,7 @@ func TestQuarantineKeepsEverything(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 	}
-	m := NewMetrics()
+	m := NewMetrics(CertifierGroup)
 	stop := w.run(RunOptions{Metrics: m})
 	w.awaitRead(m, len(inputs))
 	if err := stop(); err != nil {
@@ -323,7 +323,7 @@ func TestRestart(t *testing.T) {
 		if err := w.produce(parts[i]); err != nil {
 			t.Fatal(err)
 		}
-		m := NewMetrics()
+		m := NewMetrics(CertifierGroup)
 		stop := w.run(RunOptions{Catalogue: c, Metrics: m, State: state})
 		w.awaitRead(m, recordsOf(t, parts[i]))
 		if err := stop(); err != nil {
@@ -334,7 +334,7 @@ func TestRestart(t *testing.T) {
 	compareSets(t, w.written(), decided(t, c, text))
 
 	old := `{"topic":"clock","at":"2025-01-01T00:00:00.000Z","value":{"at":"1999-01-01T00:00:00.000Z"}}`
-	m := NewMetrics()
+	m := NewMetrics(CertifierGroup)
 	stop := w.run(RunOptions{Catalogue: c, Metrics: m, State: kept})
 	for twice := 1; twice <= 2; twice++ {
 		if err := w.produce(old); err != nil {
@@ -368,7 +368,7 @@ func TestForeignTick(t *testing.T) {
 		if err := w.client.ProduceSync(t.Context(), tick).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
-		m := NewMetrics()
+		m := NewMetrics(CertifierGroup)
 		stop := w.run(RunOptions{Metrics: m, State: state})
 		w.awaitRead(m, 1)
 		if err := stop(); err != nil {
@@ -418,7 +418,7 @@ func TestOlderCatalogueIsRefused(t *testing.T) {
 	if err := w.produce(tick); err != nil {
 		t.Fatal(err)
 	}
-	m := NewMetrics()
+	m := NewMetrics(CertifierGroup)
 	stop := w.run(RunOptions{Catalogue: newer, Metrics: m})
 	w.awaitRead(m, partitionsOfTests)
 	if err := stop(); err != nil {
@@ -477,7 +477,7 @@ func TestListener(t *testing.T) {
 	if err := w.produce(readFile(t, "testdata/examples/stories/1-silent.facts.ndjson")); err != nil {
 		t.Fatal(err)
 	}
-	m := NewMetrics()
+	m := NewMetrics(CertifierGroup)
 	stop := w.run(RunOptions{Catalogue: exampleCatalogue(t, "testdata/examples/stories/1-silent.facts.ndjson"), Listen: address, Metrics: m})
 	w.await("it is ready", func() bool { status, _ := get("/ready"); return status == http.StatusOK })
 	if status, _ := get("/live"); status != http.StatusOK {
@@ -486,8 +486,8 @@ func TestListener(t *testing.T) {
 	w.await("all is read", func() bool { return m.Totals().Counts[certify.Applied] > 0 })
 	w.await("the metrics tell it", func() bool {
 		_, page := get("/metrics")
-		return strings.Contains(page, metricRunning+" 4") && strings.Contains(page, metricLag+`{partition="0",topic="clock"} 0`) &&
-			strings.Contains(page, metricLastTick+`{partition="3"}`) && strings.Contains(page, metricInputs+`{count="applied",topic="roster"}`) &&
+		return strings.Contains(page, metricRunning+`{group="certifier"} 4`) && strings.Contains(page, metricLag+`{group="certifier",partition="0",topic="clock"} 0`) &&
+			strings.Contains(page, metricLastTick+`{group="certifier",partition="3"}`) && strings.Contains(page, metricInputs+`{count="applied",group="certifier",topic="roster"}`) &&
 			strings.Contains(page, metricTransactionSeconds+"_count") && strings.Contains(page, metricStoreDisk) && strings.Contains(page, metricBuild)
 	})
 	if err := stop(); err != nil {
@@ -539,7 +539,7 @@ func TestRegistryThatIsDown(t *testing.T) {
 		return false
 	})
 	down.Store(true)
-	m := NewMetrics()
+	m := NewMetrics(CertifierGroup)
 	stop := w.run(RunOptions{Catalogue: exampleCatalogue(t, "testdata/examples/stories/1-silent.facts.ndjson"), Registry: own, Metrics: m})
 	w.await("the registry is missed", func() bool { return own.Down() != nil })
 	before := asked.Load()

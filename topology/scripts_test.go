@@ -81,23 +81,24 @@ type onTester struct {
 func newOnTester(t *testing.T) *onTester {
 	t.Helper()
 	d := &onTester{tester: tester.New(t), codec: avro.New(nil), written: map[string]*tester.QueueTracker{}}
-	o := RunOptions{Catalogue: certifytest.Catalogue(), Logger: slog.New(slog.DiscardHandler)}.withDefaults()
-	r := &certifierRun{RunOptions: o, tickKeys: TickKeys(1), partitions: map[int32]*certifier{}}
+	o := RunOptions{Catalogue: certifytest.Catalogue(), Logger: slog.New(slog.DiscardHandler)}.withDefaults(CertifierGroup)
+	m := &member{RunOptions: o, name: CertifierGroup, tickKeys: TickKeys(1), works: map[int32]work{}}
+	m.certifies()
 	var err error
 	if d.encoders, err = NewEncoders(t.Context(), d.codec, o.Prefix); err != nil {
 		t.Fatal(err)
 	}
-	if r.codecs, err = newCodecs(t.Context(), d.codec, o.Prefix); err != nil {
+	if err = m.prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if r.store, err = store.Open(store.Config{Directory: t.TempDir(), Owner: "script", Logger: o.Logger}); err != nil {
+	if m.store, err = store.Open(store.Config{Directory: t.TempDir(), Owner: "script", Logger: o.Logger}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { r.store.Close() })
-	if _, err := r.open(0); err != nil {
+	t.Cleanup(func() { m.store.Close() })
+	if _, err := m.open(0); err != nil {
 		t.Fatal(err)
 	}
-	processor, err := r.processor(0, []goka.ProcessorOption{goka.WithTester(d.tester), goka.WithLogger(log.New(io.Discard, "", 0))})
+	processor, err := m.processor(0, []goka.ProcessorOption{goka.WithTester(d.tester), goka.WithLogger(log.New(io.Discard, "", 0))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +198,7 @@ func decideScript(t *testing.T, text string) *onBroker {
 	if err := w.client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
-	m := NewMetrics()
+	m := NewMetrics(CertifierGroup)
 	stop := w.run(RunOptions{Catalogue: certifytest.Catalogue(), Metrics: m})
 	w.awaitRead(m, len(records))
 	if err := stop(); err != nil {

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -19,18 +21,23 @@ const (
 )
 
 // serve answers /metrics, /ready (200 when ready gives nil, else 503 and why),
-// /live, and Go's profiles under /debug/pprof/, until the returned function is
-// called. Without an address it does nothing.
-func serve(o RunOptions, ready func() error) (stop func(), err error) {
-	if o.Listen == "" {
+// /live, and Go's profiles under /debug/pprof/, for the groups that run in this
+// process, until the returned function is called. Without an address it does
+// nothing.
+func serve(address string, log *slog.Logger, ready func() error, groups ...*Metrics) (stop func(), err error) {
+	if address == "" {
 		return func() {}, nil
 	}
-	listener, err := net.Listen("tcp", o.Listen)
+	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w: give another address with --listen", o.Listen, err)
+		return nil, fmt.Errorf("listen on %s: %w: give another address with --listen", address, err)
+	}
+	metrics := prometheus.Gatherers{process()}
+	for _, group := range groups {
+		metrics = append(metrics, group.registry)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(o.Metrics.registry, promhttp.HandlerOpts{}))
+	mux.Handle("/metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("/live", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "live") })
 	mux.HandleFunc("/ready", func(w http.ResponseWriter, _ *http.Request) {
 		if err := ready(); err != nil {
@@ -45,10 +52,10 @@ func serve(o RunOptions, ready func() error) (stop func(), err error) {
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			o.Logger.Error("the HTTP listener ended", "address", o.Listen, "error", err)
+			log.Error("the HTTP listener ended", "address", address, "error", err)
 		}
 	}()
-	o.Logger.Info("listening", "address", listener.Addr().String(), "paths", "/metrics /ready /live")
+	log.Info("listening", "address", listener.Addr().String(), "paths", "/metrics /ready /live")
 	return func() {
 		ctx, cancel := context.WithTimeout(context.Background(), serveTimeout)
 		defer cancel()

@@ -11,31 +11,33 @@ import (
 // it enters the metrics when its records are committed, or is forgotten when
 // they are not, since they will be read again.
 type tally struct {
-	inputs [inputTopics]struct {
+	topics []string // inputs
+	inputs [inputTopicsMax]struct {
 		read    int
 		counts  [countKinds]int
 		refused [refusalKinds]int
-	} // by the places in Inputs, certify.Counts and certify.Refusals
-	sent map[string]int // by topic
+	} // by the places in topics, certify.Counts and certify.Refusals
+	sent   map[string]int // by topic
+	passed int            // citizens gone over anew
 }
 
 // The sizes of a tally.
 const (
-	inputTopics  = 4
-	countKinds   = 4
-	refusalKinds = 10
+	inputTopicsMax = 4
+	countKinds     = 4
+	refusalKinds   = 10
 )
 
-func newTally() *tally { return &tally{sent: map[string]int{}} }
+func newTally(topics []string) *tally { return &tally{topics: topics, sent: map[string]int{}} }
 
-func (t *tally) read(topic string) { t.inputs[slices.Index(Inputs, topic)].read++ }
+func (t *tally) read(topic string) { t.inputs[slices.Index(t.topics, topic)].read++ }
 
 func (t *tally) count(topic string, count certify.Count) {
-	t.inputs[slices.Index(Inputs, topic)].counts[slices.Index(certify.Counts, count)]++
+	t.inputs[slices.Index(t.topics, topic)].counts[slices.Index(certify.Counts, count)]++
 }
 
 func (t *tally) quarantined(topic string, reason certify.Refusal) {
-	t.inputs[slices.Index(Inputs, topic)].refused[slices.Index(certify.Refusals, reason)]++
+	t.inputs[slices.Index(t.topics, topic)].refused[slices.Index(certify.Refusals, reason)]++
 }
 
 func (t *tally) emitted(topic string) { t.sent[topic]++ }
@@ -44,4 +46,5 @@ func (t *tally) emitted(topic string) { t.sent[topic]++ }
 func (t *tally) forget() {
 	clear(t.inputs[:])
 	clear(t.sent)
+	t.passed = 0
 }

@@ -36,11 +36,16 @@ const (
 
 	CertifierGroup = "certifier"
 	CertifierTable = CertifierGroup + "-table"
+	TimerGroup     = "timer"
+	TimerTable     = TimerGroup + "-table"
 )
 
 // Inputs are the certifier's inputs in the order in which records of equal
 // Kafka timestamps are applied.
 var Inputs = []string{Roster, Evidence, Payout, Clock}
+
+// inputsOf are the inputs of each group, in that order.
+var inputsOf = map[string][]string{CertifierGroup: Inputs, TimerGroup: {Schedule}}
 
 // DefaultPrefix stands before the name of every topic and group.
 const DefaultPrefix = "vouch."
@@ -72,11 +77,11 @@ const (
 // topicSpec is what a topic needs so that nothing is lost and nothing is out
 // of order.
 type topicSpec struct {
-	name      string
-	demands   map[string]string // a setting and the value that it must have
-	creates   map[string]string // a setting that topics create gives, and the operator may change
-	shared    bool              // has the partition count that all share
-	certifier bool              // the certifier reads or writes it
+	name    string
+	demands map[string]string // a setting and the value that it must have
+	creates map[string]string // a setting that topics create gives, and the operator may change
+	shared  bool              // has the partition count that all share
+	groups  []string          // those that read or write it
 }
 
 // topicSpecs lists every topic of SPEC section 2 that this program uses.
@@ -95,28 +100,29 @@ func topicSpecs() []topicSpec {
 		return all
 	}
 	uncut := with(log, "retention.ms", "-1", "retention.bytes", "-1")
-	specs := []topicSpec{
-		{name: Roster, demands: log, creates: forever, shared: true, certifier: true},
-		{name: Evidence, demands: log, creates: forever, shared: true, certifier: true},
-		{name: Payout, demands: log, creates: forever, shared: true, certifier: true},
-		{name: Clock, demands: with(log, "message.timestamp.after.max.ms", strconv.Itoa(tickAheadMillisMax)), creates: forever, shared: true, certifier: true},
-		{name: CertificationCompleted, demands: log, creates: forever, certifier: true},
-		{name: CertificationRevoked, demands: log, creates: forever, certifier: true},
-		{name: ExpiryReminder, demands: log, creates: forever},
-		{name: VisitRequested, demands: log, creates: forever},
-		{name: Standing, demands: compacted, creates: forever, shared: true},
-		{name: Alert, demands: log, creates: forever, certifier: true},
-		{name: Quarantine, demands: log, creates: with(forever, "max.message.bytes", strconv.Itoa(quarantineBytesMax)), certifier: true},
-		{name: Schedule, demands: uncut, shared: true, certifier: true},
-		{name: Payee, demands: uncut, shared: true, certifier: true},
-		{name: CertifierTable, demands: compacted, creates: forever, shared: true, certifier: true},
+	certifier, timer := []string{CertifierGroup}, []string{TimerGroup}
+	return []topicSpec{
+		{name: Roster, demands: log, creates: forever, shared: true, groups: certifier},
+		{name: Evidence, demands: log, creates: forever, shared: true, groups: certifier},
+		{name: Payout, demands: log, creates: forever, shared: true, groups: certifier},
+		{name: Clock, demands: with(log, "message.timestamp.after.max.ms", strconv.Itoa(tickAheadMillisMax)), creates: forever, shared: true, groups: certifier},
+		{name: CertificationCompleted, demands: log, creates: forever, groups: certifier},
+		{name: CertificationRevoked, demands: log, creates: forever, groups: certifier},
+		{name: ExpiryReminder, demands: log, creates: forever, groups: timer},
+		{name: VisitRequested, demands: log, creates: forever, groups: timer},
+		{name: Standing, demands: compacted, creates: forever, shared: true, groups: timer},
+		{name: Alert, demands: log, creates: forever, groups: certifier},
+		{name: Quarantine, demands: log, creates: with(forever, "max.message.bytes", strconv.Itoa(quarantineBytesMax)), groups: []string{CertifierGroup, TimerGroup}},
+		{name: Schedule, demands: uncut, shared: true, groups: []string{CertifierGroup, TimerGroup}},
+		{name: Payee, demands: uncut, shared: true, groups: certifier},
+		{name: CertifierTable, demands: compacted, creates: forever, shared: true, groups: certifier},
+		{name: TimerTable, demands: compacted, creates: forever, shared: true, groups: timer},
 	}
-	return specs
 }
 
-// certifierSpecs are the topics that the certifier reads or writes.
-func certifierSpecs() []topicSpec {
-	return slices.DeleteFunc(topicSpecs(), func(spec topicSpec) bool { return !spec.certifier })
+// specsOfGroup are the topics that a group reads or writes.
+func specsOfGroup(group string) []topicSpec {
+	return slices.DeleteFunc(topicSpecs(), func(spec topicSpec) bool { return !slices.Contains(spec.groups, group) })
 }
 
 // CreateTopics makes the topics that are missing and leaves the others as they

@@ -328,6 +328,9 @@ func (e *Encoder[T]) Append(b []byte, record *T) []byte {
 	return b
 }
 
+// Wrote says whether a value begins as this encoder's do.
+func (e *Encoder[T]) Wrote(value []byte) bool { return bytes.HasPrefix(value, e.header) }
+
 // ErrRegistryUnavailable says that the schema registry did not answer, so that
 // nothing can be said of a value yet.
 var ErrRegistryUnavailable = errors.New("the schema registry does not answer")

@@ -38,6 +38,13 @@ type Table interface {
 	Drop()
 }
 
+// Own is a record that a partition hands to itself. What is emitted in its
+// step gets its timestamp.
+type Own struct {
+	Key       string
+	Timestamp time.Time
+}
+
 // Config says what Run runs. Brokers, Group, Inputs, TableTopic, Open, Close
 // and Processor are needed, the zero value of everything else is ready.
 type Config struct {
@@ -78,14 +85,31 @@ type Config struct {
 	// so that what is kept of a partition as a whole needs a key of its own.
 	Rekey func(topic string, partition int32) string
 
+	// First, if set, gives the records that a partition hands to itself before
+	// its next input, no more than most at a time and at least one as long as
+	// there are any. It is asked before the first input and after a record that
+	// was handed alone, until it gives none. All that one call gives is in one
+	// transaction. So a pass over a table goes through bounded
+	// transactions, and its cursor is in a row. They come to the processor as of
+	// the topic FirstTopic, which the brokers do not have: a graph names its
+	// inputs. It is called while the partition's processor is quiet.
+	First      func(partition int32, most int) ([]Own, error)
+	FirstTopic string
+
 	// Alone, if set, is asked about every record before it is handed over. One
-	// of which it says true is handed alone; when it is processed, Again (which
-	// must be set then) is asked whether more of it is left, and if so the same
+	// of which it says true is handed alone, as the first of its partition in a
+	// transaction, so that nothing is staged then; when it is processed, Again
+	// (which must be set then) is asked whether more of it is left, and if so the same
 	// record is handed once more in the next transaction, its position unmoved,
 	// before any other record of its partition. So a step that fires a million
 	// times goes through bounded transactions, and its cursor is in its row.
 	Alone func(topic string, value []byte) bool
 	Again func(partition int32) bool
+
+	// Metadata, if set, gives the text that is committed with the positions of a
+	// partition, for whoever asks the group's coordinator how far it has come. It
+	// is called while the partition's processor is quiet.
+	Metadata func(partition int32) string
 
 	Observer Observer     // zero: nobody looks
 	Logger   *slog.Logger // nil: slog.Default()
@@ -281,6 +305,7 @@ func (c *Config) complaints() error {
 	complain(c.TableTopic == "", "TableTopic is empty")
 	complain(c.Open == nil || c.Close == nil || c.Processor == nil, "Open, Close and Processor must be set")
 	complain(c.Alone != nil && c.Again == nil, "Alone is set and Again is not")
+	complain(c.First != nil && c.FirstTopic == "", "First is set and FirstTopic is not")
 	complain(slices.Contains(c.Inputs, c.TableTopic), "the table's topic %s is an input", c.TableTopic)
 	for i, topic := range c.Inputs {
 		complain(slices.Index(c.Inputs, topic) != i, "input %s is named twice", topic)
@@ -302,4 +327,14 @@ func (c *Config) batchBytes(topic string) int32 {
 		return bytes
 	}
 	return batchBytesMax
+}
+
+// metadata is what is committed with the positions of a partition, nil for
+// nothing.
+func (c *Config) metadata(partition int32) *string {
+	if c.Metadata == nil {
+		return nil
+	}
+	text := c.Metadata(partition)
+	return &text
 }

@@ -385,7 +385,7 @@ func (g *generation) held() (all []*partition) {
 // ready says whether a partition has a record that may be processed.
 func (g *generation) ready() bool {
 	for _, p := range g.held() {
-		if p.alone != nil || p.first() != nil {
+		if p.ready() {
 			return true
 		}
 	}

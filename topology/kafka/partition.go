@@ -21,8 +21,13 @@ type partition struct {
 	failed  error         // why, to be read then; nil if it was halted
 	stop    context.CancelFunc
 
+	first   bool   // First is to be asked for records of the partition's own, which come before all inputs
 	alone   *queue // its head is handed alone, and stays there until nothing of it is left
 	repeats bool   // something is left of it: it is handed again in the next transaction
+
+	// Of this transaction:
+	own  bool // records of its own were handed
+	rest bool // some record was handed, so that none can be alone
 
 	lastRow atomic.Int64 // the greatest changelog offset that a row of this transaction got; -1 for none
 	rows    int          // rows of this transaction
@@ -77,10 +82,10 @@ func (q *queue) skipControls() {
 	}
 }
 
-// first gives the queue whose head is the partition's next record: the one of
+// next gives the queue whose head is the partition's next record: the one of
 // the smallest Kafka timestamp, at a tie that of the first topic. It gives nil
 // if there is none, or if a topic must be waited for.
-func (p *partition) first() *queue {
+func (p *partition) next() *queue {
 	var first *queue
 	for i := range p.queues {
 		q := &p.queues[i]
@@ -101,20 +106,54 @@ func (p *partition) first() *queue {
 // hand gives the processor its next records, no more than most, which its
 // channel holds. A record that must be handed alone is the batch. It
 // returns how many.
-func (p *partition) hand(c *Config, most int) int {
+func (p *partition) hand(c *Config, most int) (records int, err error) {
 	p.session.handed = nil
 	if p.repeats {
-		return 0 // only in the next transaction
+		return 0, nil // only in the next transaction
 	}
+	messages, err := p.handFirst(c, most)
+	if err == nil && len(messages) == 0 {
+		messages = p.handInputs(c, most)
+	}
+	p.rest = p.rest || len(messages) > 0
+	p.session.handed = messages
+	p.session.marked.Store(0)
+	p.session.expected.Store(int64(len(messages)))
+	for i := range messages {
+		p.session.messages <- &messages[i]
+	}
+	return len(messages), err
+}
+
+// handFirst gives the next records that the partition hands to itself, none
+// if it has handed all.
+func (p *partition) handFirst(c *Config, most int) (messages []sarama.ConsumerMessage, err error) {
+	if !p.first {
+		return nil, nil
+	}
+	own, err := c.First(p.id, most)
+	if err != nil {
+		return nil, fatalf("kafka: go over the table of partition %d: %w", p.id, err)
+	}
+	for _, o := range own {
+		messages = append(messages, sarama.ConsumerMessage{Topic: c.FirstTopic, Partition: p.id, Key: []byte(o.Key), Timestamp: o.Timestamp})
+	}
+	p.first = len(own) > 0
+	p.own = p.own || p.first
+	return messages, nil
+}
+
+// handInputs gives the next records of the inputs.
+func (p *partition) handInputs(c *Config, most int) []sarama.ConsumerMessage {
 	messages := make([]sarama.ConsumerMessage, 0, min(most, p.buffered()))
 	for p.alone == nil && len(messages) < cap(messages) {
-		q := p.first()
+		q := p.next()
 		if q == nil {
 			break
 		}
 		record := q.records[q.head]
 		if c.Alone != nil && c.Alone(record.Topic, record.Value) {
-			if len(messages) == 0 {
+			if len(messages) == 0 && !p.rest {
 				p.alone = q
 			}
 			break
@@ -124,14 +163,14 @@ func (p *partition) hand(c *Config, most int) int {
 	if p.alone != nil {
 		messages = append(messages, message(c, p.alone.records[p.alone.head]))
 	}
-	p.session.handed = messages
-	p.session.marked.Store(0)
-	p.session.expected.Store(int64(len(messages)))
-	for i := range messages {
-		p.session.messages <- &messages[i]
-	}
-	return len(messages)
+	return messages
 }
+
+// begin begins a transaction.
+func (p *partition) begin() { p.repeats, p.own, p.rest = false, false, false }
+
+// ready says whether the partition has a record that may be processed.
+func (p *partition) ready() bool { return p.first || p.alone != nil || p.next() != nil }
 
 // message is a record as Goka takes it.
 func message(c *Config, record *kgo.Record) sarama.ConsumerMessage {
@@ -176,6 +215,7 @@ func (p *partition) processed(c *Config) {
 	if p.repeats = c.Again(p.id); !p.repeats {
 		p.alone.pop()
 		p.alone = nil
+		p.first = c.First != nil // which may have waited for the end of it
 	}
 }
 

@@ -26,7 +26,7 @@ func (g *generation) transaction() error {
 	g.produced.Store(0)
 	held := g.held()
 	for _, p := range held {
-		p.repeats = false
+		p.begin()
 	}
 	told := Transaction{}
 	for {
@@ -74,7 +74,10 @@ func (g *generation) round(held []*partition, most int) (records int, err error)
 		if share == 0 {
 			break
 		}
-		n := p.hand(g.config, share)
+		n, err := p.hand(g.config, share)
+		if err != nil {
+			return 0, err
+		}
 		records, full = records+n, full || n == g.share
 	}
 	g.turn++
@@ -217,18 +220,19 @@ func (g *generation) seal(held []*partition) error {
 }
 
 // sendPositions puts the positions that have moved into the open transaction,
-// and that of a record which is handed again: with it the group's coordinator
-// checks that the partition is still this member's, and another owner waits
-// until the transaction is over.
+// and one of a partition that has processed a record without a position or one
+// which is handed again: with it the group's coordinator checks that the
+// partition is still this member's, and another owner waits until the
+// transaction is over.
 func (g *generation) sendPositions(ctx context.Context, held []*partition, moved map[*queue]int64) error {
 	request := kmsg.NewPtrTxnOffsetCommitRequest()
 	for i, topic := range g.config.Inputs {
 		t := kmsg.NewTxnOffsetCommitRequestTopic()
 		t.Topic, t.TopicID = topic, g.topicIDs[topic]
 		for _, p := range held {
-			if q := &p.queues[i]; q.next != q.committed || p.alone == q {
+			if q := &p.queues[i]; q.next != q.committed || p.alone == q || p.own {
 				at := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-				at.Partition, at.Offset = p.id, q.next
+				at.Partition, at.Offset, at.Metadata = p.id, q.next, g.config.metadata(p.id)
 				t.Partitions = append(t.Partitions, at)
 				moved[q] = q.next
 			}
@@ -279,7 +283,7 @@ func (g *generation) commitPositions(held []*partition) error {
 			q.skipControls()
 			if q.next != q.committed {
 				at := kmsg.NewOffsetCommitRequestTopicPartition()
-				at.Partition, at.Offset = p.id, q.next
+				at.Partition, at.Offset, at.Metadata = p.id, q.next, g.config.metadata(p.id)
 				t.Partitions = append(t.Partitions, at)
 				moved[q] = q.next
 			}
