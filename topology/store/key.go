@@ -39,18 +39,20 @@ func appendIndexKey(to []byte, partition int32, entry []byte, row string) []byte
 	return append(append(to, 0, 1), row...)
 }
 
-// appendEntry appends the entry of an index key, and says whether it is one.
-func appendEntry(to, key []byte) (entry []byte, ok bool) {
+// appendEntry appends the entry of an index key and gives the key of its row,
+// and says whether it is one.
+func appendEntry(to, key []byte) (entry, row []byte, ok bool) {
 	for rest := key[prefixBytes:]; ; {
 		zero := bytes.IndexByte(rest, 0)
 		if zero < 0 || zero+1 == len(rest) {
-			return to, false
+			return to, nil, false
 		}
 		to = append(to, rest[:zero]...)
-		if rest[zero+1] == 1 {
-			return to, true
+		end := rest[zero+1] == 1
+		rest = rest[zero+2:]
+		if end {
+			return to, rest, true
 		}
 		to = append(to, 0)
-		rest = rest[zero+2:]
 	}
 }

@@ -296,21 +296,6 @@ func ok(err error) {
 	}
 }
 
-// TestScanStops: a scan ends when it is told to, in the order of bytes.
-func TestScanStops(t *testing.T) {
-	s := must(open(testConfig(), vfs.NewMem()))
-	defer func() { ok(s.Close()) }()
-	p := must(s.Partition(0))
-	ok(p.Set("1", []byte("c a b")))
-	ok(p.Seal(1))
-	var seen []string
-	ok(p.Scan(nil, nil, func(entry []byte) bool {
-		seen = append(seen, string(entry))
-		return len(seen) < 2
-	}))
-	same(t, "entries", seen, []string{"a", "b"})
-}
-
 // TestStagedUnseenByOthers: what a transaction of one partition has staged, no
 // scan and no other partition sees.
 func TestStagedUnseenByOthers(t *testing.T) {

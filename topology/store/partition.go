@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"fmt"
 	"iter"
 	"sync"
@@ -20,8 +19,6 @@ const (
 	stagedUsed = 8
 )
 
-var errIndexEntry = errors.New("an index entry has no end")
-
 // Partition is one partition of the table. It is Goka's storage, and what the
 // runtime of transactions calls a table.
 //
@@ -36,6 +33,7 @@ type Partition struct {
 	position int64
 	released bool
 	key      []byte // scratch, begins with the prefix of rows
+	outlook  outlook
 
 	// mu guards position and the pending layer: Seal fills it, and another
 	// partition's Seal may freeze it.
@@ -168,7 +166,7 @@ func (p *Partition) Drop() {
 func (p *Partition) Seal(next int64) error {
 	err := p.commit(next, func(pending *layer) {
 		for key, value := range p.staged {
-			pending.put(key, value)
+			p.put(pending, key, value)
 		}
 	})
 	p.Drop()
@@ -184,7 +182,7 @@ func (p *Partition) Restore(rows iter.Seq2[[]byte, []byte], next int64) error {
 			if value != nil {
 				value = copyOf(value)
 			}
-			pending.put(string(key), value)
+			p.put(pending, string(key), value)
 		}
 	})
 }
@@ -216,6 +214,14 @@ func (p *Partition) fill(next int64, rows func(pending *layer)) (full bool) {
 	pending.moved = true
 	p.position = next
 	return p.store.pending.Add(pending.bytes-before) >= p.store.half
+}
+
+// put commits a row.
+func (p *Partition) put(pending *layer, key string, value []byte) {
+	pending.put(key, value)
+	if p.store.config.Index != nil {
+		p.outlook.add(key)
+	}
 }
 
 // Position is the changelog offset up to which, exclusive, the partition holds
@@ -267,45 +273,6 @@ func (p *Partition) Release() error {
 	defer p.store.mu.Unlock()
 	delete(p.store.partitions, p.number)
 	return err
-}
-
-// Scan calls f for the entries of the derived index in [from, to), in byte
-// order, until it returns false; a nil to is the end. It sees committed rows
-// only, and writes what is pending first. The entry is f's until it returns.
-func (p *Partition) Scan(from, to []byte, f func(entry []byte) bool) error {
-	if p.store.config.Index == nil {
-		panic("store: Scan of a store without Index")
-	}
-	if err := p.store.flush(p); err != nil {
-		return err
-	}
-	lower := appendEscaped(appendPrefix(nil, p.number, kindIndex), from)
-	upper := appendPrefix(nil, p.number, kindIndex+1)
-	if to != nil {
-		upper = appendEscaped(appendPrefix(nil, p.number, kindIndex), to)
-	}
-	if bytes.Compare(upper, lower) < 0 {
-		upper = lower // an empty range: Pebble takes no bounds the wrong way round
-	}
-	rows, err := p.store.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
-	if err != nil {
-		return p.store.fail("read", err)
-	}
-	var entry []byte
-	for rows.First(); rows.Valid(); rows.Next() {
-		var is bool
-		if entry, is = appendEntry(entry[:0], rows.Key()); !is {
-			err = damaged(errIndexEntry)
-			break
-		}
-		if !f(entry) {
-			break
-		}
-	}
-	if err := errors.Join(err, rows.Close()); err != nil {
-		return p.store.fail("read", err)
-	}
-	return p.store.failure()
 }
 
 // Open does nothing: Goka opens and closes its storage in each generation, and

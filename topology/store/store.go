@@ -89,11 +89,10 @@ type Config struct {
 	CacheBytes int64
 	// Index, if set, calls add for every entry that a row has in the derived
 	// index, which Scan reads. It depends on nothing but its arguments, and is
-	// called by the goroutine that writes; entries may be reused after add
-	// returns. Its error is that of a row which this version of the program
-	// cannot read, and ends the store; its text is shown, so it holds neither
-	// the key nor anything of the row. When what Index gives changes, Owner must
-	// change with it.
+	// called by several goroutines; entries may be reused after add returns. Its
+	// error is that of a row which this version of the program cannot read, and
+	// ends the store; its text is shown, so it holds neither the key nor anything
+	// of the row. When what Index gives changes, Owner must change with it.
 	Index func(key string, row []byte, add func(entry []byte)) error
 	// Logger is told what is odd but no error [slog.Default()].
 	Logger *slog.Logger

@@ -1,0 +1,131 @@
+package store
+
+import (
+	"bytes"
+
+	"github.com/cockroachdb/errors"
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// freshMax rows may be committed between two scans and be looked at by the
+// second. After more of them it is cheaper to write all.
+const freshMax = 4096
+
+var errIndexEntry = errors.New("an index entry has no end")
+
+// Scan calls f for the entries of the derived index in [from, to), in byte
+// order, until it returns false; a nil to is the end. It sees committed rows
+// only, all of them, in their newest version; two rows with the same entry give
+// it twice. The entry is f's until it returns, and f may read rows.
+//
+// A scan costs what lies in its range. What is pending is written first only if
+// one of its rows may have an entry there, which whoever scans on from where the
+// last scan ended finds out at the cost of reading each new row once; a scan
+// that begins before the last one writes what is pending.
+func (p *Partition) Scan(from, to []byte, f func(entry []byte) bool) error {
+	if p.store.config.Index == nil {
+		panic("store: Scan of a store without Index")
+	}
+	if err := p.prepare(from, to); err != nil {
+		return err
+	}
+	lower := appendEscaped(appendPrefix(nil, p.number, kindIndex), from)
+	upper := appendPrefix(nil, p.number, kindIndex+1)
+	if to != nil {
+		upper = appendEscaped(appendPrefix(nil, p.number, kindIndex), to)
+	}
+	if bytes.Compare(upper, lower) < 0 {
+		upper = lower // an empty range: Pebble takes no bounds the wrong way round
+	}
+	// The layers first: what is written to Pebble meanwhile has no entry here.
+	above := p.layers.Load()
+	table, err := p.store.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return p.store.fail("read", err)
+	}
+	var entry, row []byte
+	for table.First(); table.Valid(); table.Next() {
+		var is bool
+		if entry, row, is = appendEntry(entry[:0], table.Key()); !is {
+			err = damaged(errIndexEntry)
+			break
+		}
+		if !above.has(row) && !f(entry) {
+			break
+		}
+	}
+	if err := errors.Join(err, table.Close()); err != nil {
+		return p.store.fail("read", err)
+	}
+	return p.store.failure()
+}
+
+// has says whether a row was written or deleted above Pebble, which then has
+// old entries of it, if any.
+func (l *layers) has(key []byte) bool {
+	if _, is := l.pending.rows[string(key)]; is || l.frozen == nil {
+		return is
+	}
+	_, is := l.frozen.rows[string(key)]
+	return is
+}
+
+// outlook is what Scan knows of the entries that the rows above Pebble have, so
+// that most scans need not write these rows. It belongs to the partition's
+// goroutine.
+type outlook struct {
+	fresh []string // rows that were committed since the last scan, up to freshMax+1
+	from  []byte   // where the last scan began
+	// The other rows above Pebble have no entry in [from, nearest), or none at
+	// all from there on if it is nil.
+	nearest []byte
+}
+
+func (o *outlook) add(key string) {
+	if len(o.fresh) <= freshMax {
+		o.fresh = append(o.fresh, key)
+	}
+}
+
+// prepare makes sure that no row above Pebble has an entry in [from, to).
+func (p *Partition) prepare(from, to []byte) error {
+	o := &p.outlook
+	known := len(o.fresh) <= freshMax && bytes.Compare(from, o.from) >= 0
+	if known {
+		if err := p.lookAhead(from); err != nil {
+			return p.store.fail("read", err)
+		}
+	}
+	if !known || o.nearest != nil && (to == nil || bytes.Compare(o.nearest, to) < 0) {
+		if err := p.store.flush(p); err != nil {
+			return err
+		}
+		o.nearest = nil
+	}
+	clear(o.fresh) // or it would keep the keys alive
+	o.fresh, o.from = o.fresh[:0], append(o.from[:0], from...)
+	return p.store.failure()
+}
+
+// lookAhead lets nearest count for the fresh rows too.
+func (p *Partition) lookAhead(from []byte) error {
+	o, l := &p.outlook, p.layers.Load()
+	for _, key := range o.fresh {
+		row, is := l.pending.rows[key]
+		if !is && l.frozen != nil {
+			row = l.frozen.rows[key]
+		}
+		if row == nil {
+			continue // deleted, or written meanwhile
+		}
+		err := p.store.config.Index(key, row, func(entry []byte) {
+			if bytes.Compare(entry, from) >= 0 && (o.nearest == nil || bytes.Compare(entry, o.nearest) < 0) {
+				o.nearest = copyOf(entry)
+			}
+		})
+		if err != nil {
+			return &indexError{p.number, err}
+		}
+	}
+	return nil
+}
