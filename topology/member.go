@@ -28,12 +28,13 @@ type member struct {
 
 	// What the group's work is like. prepare sets begin, which makes the work of
 	// a partition, once the registry has answered; rekey, alone and index may be
-	// nil.
+	// nil. purges is the internal topic that it alone reads, empty for none.
 	prepare func(context.Context) error
 	begin   func(*binding) work
 	rekey   func(topic string, partition int32) string
 	alone   func(value []byte) bool
 	index   func(key string, row []byte, add func(entry []byte)) error
+	purges  string
 
 	mu      sync.Mutex
 	works   map[int32]work // those that are open
@@ -92,6 +93,13 @@ func (m *member) work(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, m.store.Close()) }()
 	m.Metrics.watch(m.store.Stats, m.Registry)
 	m.Logger.Info(m.name+" starts", "group", group, "instance", m.Instance, "partitions", len(m.tickKeys), "catalogue", m.Catalogue.Hash(), "version", m.Catalogue.Version)
+	if m.purges != "" {
+		purging, stop := context.WithCancel(ctx)
+		var ended sync.WaitGroup
+		ended.Go(func() { m.purge(purging, m.purges) })
+		defer ended.Wait()
+		defer stop()
+	}
 	return kafka.Run(ctx, m.config())
 }
 

@@ -164,7 +164,7 @@ func newTimer(ctx context.Context, o RunOptions) (*member, error) {
 
 // reminds gives a member the timer's work.
 func (m *member) reminds() {
-	m.index = remind.DueEntries
+	m.index, m.purges = remind.DueEntries, Schedule
 	m.prepare = func(ctx context.Context) error {
 		codecs, err := newTimerCodecs(ctx, avro.New(m.Registry), m.Prefix)
 		m.begin = func(b *binding) work {

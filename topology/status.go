@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -12,15 +13,28 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
+// Status is how far the engine has come.
+type Status struct {
+	Groups []GroupStatus
+	// LastTick is the last tick that stands on every partition of the clock;
+	// zero before there is one.
+	LastTick time.Time
+	// StandingUntil is the tick up to which standing is complete: all that lay in
+	// the log before that tick has been decided, and every Standing that it led to
+	// can be read, on every partition. It is zero before the timer has fired a
+	// tick on each.
+	StandingUntil time.Time
+}
+
 // GroupStatus is how far one group of the engine has come.
 type GroupStatus struct {
 	Name    string // with prefix
 	State   string // as the broker has it: Stable, Empty (no member), Dead (never seen)…
 	Members int
 	Topics  []TopicStatus
-	// LastTick is the last tick that stands on every partition of the clock;
-	// zero before there is one.
-	LastTick time.Time
+	// Applied is the last tick that all partitions have applied; zero before there
+	// is one.
+	Applied time.Time
 }
 
 // TopicStatus is how far a group has come in one of its inputs.
@@ -44,30 +58,45 @@ func (g GroupStatus) CaughtUp() bool {
 }
 
 // ReadStatus asks the brokers how far every group has come.
-func ReadStatus(ctx context.Context, client *kgo.Client, prefix string) ([]GroupStatus, error) {
+func ReadStatus(ctx context.Context, client *kgo.Client, prefix string) (s Status, err error) {
 	admin := kadm.NewClient(client)
+	for _, name := range []string{CertifierGroup, TimerGroup} {
+		group, err := readGroup(ctx, admin, prefix, name)
+		if err != nil {
+			return s, err
+		}
+		if name == TimerGroup {
+			s.StandingUntil = group.Applied
+		}
+		s.Groups = append(s.Groups, group)
+	}
+	s.LastTick, err = lastTick(ctx, admin, prefix+Clock)
+	return s, err
+}
+
+func readGroup(ctx context.Context, admin *kadm.Client, prefix, group string) (g GroupStatus, err error) {
 	var inputs []string
-	for _, topic := range Inputs {
+	for _, topic := range inputsOf[group] {
 		inputs = append(inputs, prefix+topic)
 	}
-	name := prefix + CertifierGroup
+	name := prefix + group
 	described, err := admin.DescribeGroups(ctx, name)
 	if err = cmp.Or(err, unlessNew(described[name].Err)); err != nil {
-		return nil, fmt.Errorf("status: ask for the members of group %s: %w", name, err)
+		return g, fmt.Errorf("status: ask for the members of group %s: %w", name, err)
 	}
 	committed, err := admin.FetchOffsets(ctx, name)
 	if err = cmp.Or(unlessNew(err), committed.Error()); err != nil {
-		return nil, fmt.Errorf("status: ask for the offsets of group %s: %w", name, err)
+		return g, fmt.Errorf("status: ask for the offsets of group %s: %w", name, err)
 	}
 	starts, err := admin.ListStartOffsets(ctx, inputs...)
 	if err = cmp.Or(err, listed(starts)); err != nil {
-		return nil, fmt.Errorf("status: list the starts of the topics: %w", err)
+		return g, fmt.Errorf("status: list the starts of the topics: %w", err)
 	}
 	ends, err := admin.ListCommittedOffsets(ctx, inputs...)
 	if err = cmp.Or(err, listed(ends)); err != nil {
-		return nil, fmt.Errorf("status: list the ends of the topics: %w", err)
+		return g, fmt.Errorf("status: list the ends of the topics: %w", err)
 	}
-	group := GroupStatus{Name: name, State: cmp.Or(described[name].State, "Dead"), Members: len(described[name].Members)}
+	g = GroupStatus{Name: name, State: cmp.Or(described[name].State, "Dead"), Members: len(described[name].Members)}
 	for _, topic := range inputs {
 		lag := int64(0)
 		for partition, end := range ends[topic] {
@@ -77,12 +106,27 @@ func ReadStatus(ctx context.Context, client *kgo.Client, prefix string) ([]Group
 			}
 			lag += max(0, end.Offset-next)
 		}
-		group.Topics = append(group.Topics, TopicStatus{topic, lag})
+		g.Topics = append(g.Topics, TopicStatus{topic, lag})
 	}
-	if group.LastTick, err = lastTick(ctx, admin, prefix+Clock); err != nil {
-		return nil, err
+	ticks := inputs[len(inputs)-1] // clock or schedule: with their positions the tick is committed
+	g.Applied = leastTick(committed, ticks, len(ends[ticks]))
+	return g, nil
+}
+
+// leastTick is the earliest of the ticks that were committed with the
+// positions of a topic, zero unless every partition has one.
+func leastTick(committed kadm.OffsetResponses, topic string, partitions int) (least time.Time) {
+	for partition := range int32(partitions) {
+		offset, _ := committed.Lookup(topic, partition)
+		millis, err := strconv.ParseInt(offset.Metadata, 10, 64)
+		if err != nil {
+			return time.Time{}
+		}
+		if at := time.UnixMilli(millis); partition == 0 || at.Before(least) {
+			least = at
+		}
 	}
-	return []GroupStatus{group}, nil
+	return least
 }
 
 // unlessNew passes over what a broker says of a group that it has never seen.
