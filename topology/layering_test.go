@@ -63,6 +63,8 @@ var layers = []layer{
 		remedy: "cmd reads flags and calls topology: what decides or wires belongs there"},
 	{folders: []string{"deploy"}, may: []string{"github.com/twmb/franz-go"},
 		remedy: "deploy gives the engine a place and knows nothing of it"},
+	{folders: []string{"deploy/examples"}, may: []string{"github.com/twmb/franz-go", "github.com/twmb/avro", "example.com/department"},
+		remedy: "a department's program knows schemas and topics, and has nothing of the engine in it"},
 }
 
 // layerOf finds the layer of a package's folder, nil if it lies in none.
@@ -180,6 +182,7 @@ func TestLayersRefuse(t *testing.T) {
 		"topology/store":     {module + "topology/kafka", "github.com/lovoo/goka"},
 		"cmd/vouch":          {module + "processors/certify", module + "topology/kafka"},
 		"benchmarks":         {module + "cmd/vouch", module + "topology/store"},
+		"deploy/examples":    {module + "schemas", module + "schemas/avro"},
 	} {
 		for _, path := range paths {
 			if layerOf(folder).allowed(path) {
