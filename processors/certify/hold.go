@@ -35,15 +35,15 @@ func (r *Rules) takeDown(row *Citizen, e *schemas.Evidence) (Count, bool) {
 		at++
 	}
 	row.evidence = slices.Insert(row.evidence, at, version)
-	if held := r.trim(row, at); !held {
+	if r.trim(row) && !r.keep[at] {
 		return NotHeld, replaces >= 0
 	}
 	return Applied, true
 }
 
-// trim lets go of what lies beyond the bounds. It reports whether the record
-// at the given place stays.
-func (r *Rules) trim(row *Citizen, of int) (stays bool) {
+// trim lets go of what lies beyond the bounds. It reports whether that was
+// anything; r.keep tells what has stayed, by the places before.
+func (r *Rules) trim(row *Citizen) (letGo bool) {
 	r.keep = slices.Grow(r.keep[:0], len(row.evidence))[:len(row.evidence)]
 	clear(r.keep)
 	for scope := range r.catalogue.Scopes {
@@ -52,9 +52,8 @@ func (r *Rules) trim(row *Citizen, of int) (stays bool) {
 	r.keepStrong(row, &r.assuredA)
 	r.keepWeakAndAdverse(row)
 	r.keepAmendments(row)
-	stays = r.keep[of]
 	if !slices.Contains(r.keep, false) {
-		return stays
+		return false
 	}
 	kept := row.evidence[:0]
 	for i := range row.evidence {
@@ -64,7 +63,7 @@ func (r *Rules) trim(row *Citizen, of int) (stays bool) {
 	}
 	clear(row.evidence[len(kept):]) // let their ids go
 	row.evidence = kept
-	return stays
+	return true
 }
 
 // keepStrong keeps the newest strong records among some kinds, and the newest

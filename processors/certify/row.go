@@ -20,7 +20,7 @@ import (
 // packed; what stands in a row again and again, codes above all, is a word: its
 // place in the list of the row's words, in the order in which they come up:
 //
-//	row       = version: byte 1 · parts: byte, bit 0 citizen, bit 1 partition · [citizen] · [partition]
+//	row       = version: byte 1 · parts: byte, bit 0 citizen, bit 1 partition, bit 2 pass · [citizen] · [partition] · [pass]
 //	citizen   = words: count, texts · entries: count, entry… · evidence: count, evidence… · paid: count, period…
 //	entry     = benefit: word · flags: uvarint, see entryFlags · entry_id: text
 //	          · recorded_at: signed, in seconds if so flagged, else in ms · effective_on: signed days
@@ -33,17 +33,22 @@ import (
 //	          · kind, source: word · id: text
 //	period    = benefit: word · month: signed · payouts: count, (id: text · amount_fen: signed)…
 //	partition = clock: signed ms · catalogue version: signed · catalogue hash: text
+//	pass      = cursor: text, of a partition only; a row of before there were passes has none
 type Row struct {
 	Citizen   Citizen
 	Partition *Partition // nil in the row of a key that no tick has
 }
 
 // Partition is what is held of a partition as a whole: its clock, and under
-// which catalogue it was decided.
+// which catalogue it was decided. While a pass is under way that is the
+// catalogue of the pass, and some citizens are yet to be decided under it: see
+// Begin.
 type Partition struct {
 	Clock            schemas.Instant // the greatest tick applied
-	CatalogueVersion int64
+	CatalogueVersion int64           // 0: none is written down
 	CatalogueHash    string
+	Pass             bool   // one under the catalogue of the hash is under way
+	Cursor           string // of the pass: the last citizen it has decided, empty before the first
 }
 
 const rowVersion = 1
@@ -52,6 +57,7 @@ const rowVersion = 1
 const (
 	partCitizen = 1 << iota
 	partPartition
+	partPass
 )
 
 // entryFlags: which optional parts follow, and two plain facts.
@@ -92,6 +98,9 @@ func AppendRow(b []byte, row *Row) []byte {
 	}
 	if row.Partition != nil {
 		parts |= partPartition
+		if row.Partition.Pass {
+			parts |= partPass
+		}
 	}
 	b = append(b, rowVersion, parts)
 	if parts&partCitizen != 0 {
@@ -101,6 +110,9 @@ func AppendRow(b []byte, row *Row) []byte {
 		b = binary.AppendVarint(b, int64(p.Clock))
 		b = binary.AppendVarint(b, p.CatalogueVersion)
 		b = appendText(b, p.CatalogueHash)
+		if p.Pass {
+			b = appendText(b, p.Cursor)
+		}
 	}
 	return b
 }
@@ -211,8 +223,11 @@ func DecodeRow(b []byte) (*Row, error) {
 	}
 	if b[1]&partPartition != 0 {
 		row.Partition = &Partition{Clock: schemas.Instant(r.signed()), CatalogueVersion: r.signed(), CatalogueHash: r.text()}
+		if b[1]&partPass != 0 {
+			row.Partition.Pass, row.Partition.Cursor = true, r.text()
+		}
 	}
-	if r.broken || r.rest != "" || b[1]&^(partCitizen|partPartition) != 0 {
+	if r.broken || r.rest != "" || b[1]&^(partCitizen|partPartition|partPass) != 0 || b[1]&(partPartition|partPass) == partPass {
 		return nil, errors.New("certify: decode row: its bytes are damaged")
 	}
 	return row, nil

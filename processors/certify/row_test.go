@@ -75,7 +75,15 @@ func describe(row *Row) string {
 		fmt.Fprintln(&w)
 	}
 	if p := row.Partition; p != nil {
-		fmt.Fprintf(&w, "partition: clock %s, catalogue %d, %s\n", p.Clock, p.CatalogueVersion, p.CatalogueHash)
+		clock := "none"
+		if p.Clock != NoTick {
+			clock = p.Clock.String()
+		}
+		fmt.Fprintf(&w, "partition: clock %s, catalogue %d, %s", clock, p.CatalogueVersion, p.CatalogueHash)
+		if p.Pass {
+			fmt.Fprintf(&w, ", pass up to %q", p.Cursor)
+		}
+		fmt.Fprintln(&w)
 	}
 	if w.Len() == 0 {
 		return "nothing\n"
@@ -218,6 +226,8 @@ func FuzzDecodeRow(f *testing.F) {
 	rules := New(awkward(f))
 	f.Add(AppendRow(nil, typicalRow(f, rules)))
 	f.Add(AppendRow(nil, &Row{Partition: &Partition{Clock: NoTick, CatalogueVersion: 7, CatalogueHash: "0123456789abcdef"}}))
+	f.Add(AppendRow(nil, &Row{Partition: &Partition{Clock: 7, CatalogueVersion: 7, CatalogueHash: "0123456789abcdef", Pass: true, Cursor: "c1"}}))
+	f.Add([]byte{rowVersion, partPass, 0})                                   // a pass of no partition
 	f.Add([]byte{rowVersion, partCitizen, 1, 36<<2 | formUUID, 0, 0, 0})     // a UUID with a length
 	f.Add([]byte{rowVersion, partCitizen, 0xff, 0xff, 0xff, 0xff, 0x7f})     // a count beyond all bytes
 	f.Add([]byte{rowVersion, partCitizen, 0, 1, 5, 0, 0, 0, 0})              // a word that is not there
@@ -257,6 +267,9 @@ func TestDamagedRowsAreErrors(t *testing.T) {
 	}
 	if _, err := DecodeRow(append(slices.Clone(b), 0)); err == nil {
 		t.Error("a byte behind the end was not found")
+	}
+	if _, err := DecodeRow([]byte{rowVersion, partPass}); err == nil {
+		t.Error("a pass of no partition was read as a row")
 	}
 	b[0] = rowVersion + 1
 	if _, err := DecodeRow(b); err == nil || !strings.Contains(err.Error(), "use the version that wrote it") {

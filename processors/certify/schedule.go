@@ -8,28 +8,32 @@ import (
 
 // schedule tells the timer, if anything has changed that it must know.
 func (r *Rules) schedule(before, after *view, in input, d *Decision) {
-	if !scheduleChanged(before, after) {
-		return
+	if scheduleChanged(before, after) {
+		d.Schedule = r.scheduleEntry(after, in.citizen, in.clock)
 	}
+}
+
+// scheduleEntry is all that the timer must know.
+func (r *Rules) scheduleEntry(v *view, citizen string, clock schemas.Instant) *schemas.ScheduleEntry {
 	s := &schemas.ScheduleEntry{
-		CitizenID: in.citizen, Benefits: make([]schemas.ScheduledBenefit, len(after.enrolments)),
-		Region: after.region, Phone: after.phone,
-		Leads: append([]schemas.Lead{}, after.leads...), Weak: append([]schemas.Lead{}, after.weak...),
+		CitizenID: citizen, Benefits: make([]schemas.ScheduledBenefit, len(v.enrolments)),
+		Region: v.region, Phone: v.phone,
+		Leads: append([]schemas.Lead{}, v.leads...), Weak: append([]schemas.Lead{}, v.weak...),
 		Catalogue: r.catalogue.Hash(),
 	}
-	reasons := append([]string{}, after.reasons...)
-	for i := range after.enrolments {
-		n := &after.enrolments[i]
+	reasons := append([]string{}, v.reasons...)
+	for i := range v.enrolments {
+		n := &v.enrolments[i]
 		s.Benefits[i] = schemas.ScheduledBenefit{Benefit: r.catalogue.Benefits[n.benefit].Code, DueOn: n.dueOn, Reasons: reasons}
 	}
-	if !after.sighting.none() {
-		at := after.sighting.at
+	if !v.sighting.none() {
+		at := v.sighting.at
 		s.LastSeenAt = &at
 	}
-	if in.clock != NoTick {
-		s.Clock = &in.clock
+	if clock != NoTick {
+		s.Clock = &clock
 	}
-	d.Schedule = s
+	return s
 }
 
 func scheduleChanged(before, after *view) bool {
