@@ -67,7 +67,7 @@ func (p *pass) next(most int) (records []kafka.Own, err error) {
 		}
 	}
 	at := timestamp(p.at)
-	for len(records) < max(1, most-1) {
+	for len(records) < most-1 {
 		if !p.each.Next() {
 			p.over = true
 			break

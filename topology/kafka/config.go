@@ -86,8 +86,8 @@ type Config struct {
 	Rekey func(topic string, partition int32) string
 
 	// First, if set, gives the records that a partition hands to itself before
-	// its next input, no more than most at a time and at least one as long as
-	// there are any. It is asked before the first input and after a record that
+	// its next input, no more than most at a time, which is two or more, and at
+	// least one as long as there are any. It is asked before the first input and after a record that
 	// was handed alone, until it gives none. All that one call gives is in one
 	// transaction. So a pass over a table goes through bounded
 	// transactions, and its cursor is in a row. They come to the processor as of
@@ -202,6 +202,9 @@ const (
 	// of a generation and, if its steps are slow, at the least.
 	shareStart = 512
 	shareMin   = 16
+	// firstRecordsMin: First is not asked for fewer, so that there is room for a
+	// row's record and one for how far that has come.
+	firstRecordsMin = 2
 	// processorRecords is the capacity of Goka's own channel behind it: with
 	// Goka's 10 the two goroutines would take turns.
 	processorRecords = 256

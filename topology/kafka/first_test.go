@@ -68,6 +68,7 @@ func (p *passer) step(ctx goka.Context, _ any) {
 func (p *passer) config(instance string) Config {
 	c := p.w.configOn(p.on, instance, p.w.count)
 	c.First, c.FirstTopic = p.first, p.w.prefix+"own"
+	c.Limits.TransactionRecords = 4 * passBatch // or all would be one transaction
 	c.Metadata = func(partition int32) string { return "of " + string(p.on.get(partition).rows[passed]) }
 	c.Processor = func(partition int32, seams []goka.ProcessorOption) (*goka.Processor, error) {
 		p.mu.Lock()

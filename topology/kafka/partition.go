@@ -111,6 +111,9 @@ func (p *partition) hand(c *Config, most int) (records int, err error) {
 	if p.repeats {
 		return 0, nil // only in the next transaction
 	}
+	if p.first && most < firstRecordsMin {
+		return 0, nil // likewise
+	}
 	messages, err := p.handFirst(c, most)
 	if err == nil && len(messages) == 0 {
 		messages = p.handInputs(c, most)
