@@ -1,22 +1,49 @@
 package certifytest
 
 import (
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/vouch-engine/vouch/processors/certify"
 	"github.com/vouch-engine/vouch/schemas"
+	"github.com/vouch-engine/vouch/schemas/catalogue"
 )
 
 // Bare is the first depth: the functions of package certify and nothing else.
 type Bare struct {
-	rules    *certify.Rules
-	citizens map[string]*certify.Citizen
-	clock    schemas.Instant
+	rules     *certify.Rules
+	partition certify.Partition
+	citizens  map[string]*certify.Citizen
 }
 
-// NewBare begins with nothing known.
+// NewBare begins with nothing known, and a pass through nobody.
 func NewBare() *Bare {
-	return &Bare{certify.New(Catalogue()), map[string]*certify.Citizen{}, certify.NoTick}
+	b := &Bare{partition: certify.Partition{Clock: certify.NoTick}, citizens: map[string]*certify.Citizen{}}
+	if _, err := b.Restart(nil, Catalogue(), false); err != nil {
+		panic("certifytest: a partition of which nothing is known refuses a catalogue: " + err.Error())
+	}
+	return b
+}
+
+// Restart changes the rules, and decides everybody anew if the partition asks
+// for it.
+func (b *Bare) Restart(_ testing.TB, c *catalogue.Catalogue, resend bool) (written []any, err error) {
+	pass, err := b.partition.Begin(c, resend)
+	if err != nil {
+		return nil, err
+	}
+	b.rules = certify.New(c)
+	if !pass {
+		return nil, nil
+	}
+	for _, id := range slices.Sorted(maps.Keys(b.citizens)) {
+		d := b.rules.Redecide(b.citizens[id], id, b.partition.Clock)
+		written = append(written, Outputs(&d)...)
+		b.partition.Reach(id)
+	}
+	b.partition.End()
+	return written, nil
 }
 
 // Step decides one record.
@@ -25,8 +52,8 @@ func (b *Bare) Step(_ testing.TB, key string, record any, at schemas.Instant) []
 		if refusal := b.rules.RefuseTick(tick, at); refusal != certify.Accepted {
 			return []any{refusal}
 		}
-		clock, count := certify.OnTick(b.clock, tick)
-		if b.clock = clock; count != certify.Applied {
+		clock, count := certify.OnTick(b.partition.Clock, tick)
+		if b.partition.Clock = clock; count != certify.Applied {
 			return nil
 		}
 		return []any{tick}
@@ -36,7 +63,7 @@ func (b *Bare) Step(_ testing.TB, key string, record any, at schemas.Instant) []
 		row = new(certify.Citizen)
 		b.citizens[key] = row
 	}
-	d, refusal := b.rules.Step(row, key, record, at, b.clock)
+	d, refusal := b.rules.Step(row, key, record, at, b.partition.Clock)
 	if refusal != certify.Accepted {
 		return []any{refusal}
 	}

@@ -8,7 +8,7 @@
 //	  PENSION until 2025-05-31, told 2024-04-30 before
 //	timer told: PENSION due 2025-05-31; seen 2024-05-03
 //
-// Law: what a script says follows from its text and the catalogue beside this
+// Law: what a script says follows from its text and the catalogues beside this
 // file alone, so that every depth gives the same, character by character.
 //
 // The commands; what is in brackets may be left out:
@@ -21,16 +21,17 @@
 //	correct KIND id=ID on=DATE           a later version of it
 //	retract KIND id=ID on=DATE           a later version that takes it back
 //	payout BENEFIT id=ID period=YYYY-MM amount=FEN
+//	catalogue first|next|back [resend]   the certifier is started again, under catalogue.yaml, next.yaml, or
+//	                                     catalogue.yaml as a still later version; to send everything again;
+//	                                     on a depth that is a Restarter only
 //
-// All take citizen=ID (c1 without it), key=ID (the citizen), source=CODE (the
+// All records take citizen=ID (c1 without it), key=ID (the citizen), source=CODE (the
 // kind's department) and recorded=DATE (today).
 package certifytest
 
 import (
-	_ "embed" // for the catalogue of the scripts
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/cockroachdb/datadriven"
@@ -39,25 +40,22 @@ import (
 	"github.com/vouch-engine/vouch/schemas/catalogue"
 )
 
-//go:embed catalogue.yaml
-var text []byte
-
-// Catalogue is the one that all scripts are decided under.
-var Catalogue = sync.OnceValue(func() *catalogue.Catalogue {
-	c, err := catalogue.Load("catalogue.yaml", text)
-	if err != nil {
-		panic("certifytest: the catalogue of the scripts has mistakes: " + err.Error())
-	}
-	return c
-})
-
-// Depth is what a script runs on.
+// Depth is what a script runs on. It begins under Catalogue.
 type Depth interface {
 	// Step decides one input record and gives the records that it leads to, in
 	// the order in which they are written, or a certify.Refusal. record is a
 	// pointer to a RosterEntry, Evidence, Payout or ClockTick; at, its Kafka
 	// timestamp, is later than that of the step before.
 	Step(t testing.TB, key string, record any, at schemas.Instant) []any
+}
+
+// Restarter is a depth that can be started again under another catalogue.
+type Restarter interface {
+	Depth
+	// Restart stops the certifier and starts it under a catalogue, to send
+	// everything again if so asked. It gives what the pass through the citizens
+	// writes, in order, or why the catalogue is refused.
+	Restart(t testing.TB, c *catalogue.Catalogue, resend bool) ([]any, error)
 }
 
 // Run runs a script and compares what it says with what stands in it.
@@ -69,7 +67,7 @@ func Run(t *testing.T, script string, depth Depth) {
 // Commands gives the function that datadriven calls for each command of one
 // script.
 func Commands(depth Depth) func(*testing.T, *datadriven.TestData) string {
-	s := &script{depth: depth}
+	s := &script{depth: depth, catalogue: Catalogue()}
 	return s.command
 }
 
@@ -102,9 +100,10 @@ func (r *recorder) Step(_ testing.TB, key string, record any, at schemas.Instant
 
 // script is where one stands in a script.
 type script struct {
-	depth Depth
-	today schemas.Date
-	steps int // a second each, so that no two records have one Kafka timestamp
+	depth     Depth
+	catalogue *catalogue.Catalogue // that the departments send by
+	today     schemas.Date
+	steps     int // a second each, so that no two records have one Kafka timestamp
 }
 
 func (s *script) command(t *testing.T, d *datadriven.TestData) string {
@@ -114,6 +113,8 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) string {
 	case "today":
 		s.today = *date(t, d, "is")
 		return ""
+	case "catalogue":
+		return s.restart(t, d)
 	case "tick":
 		s.today = *date(t, d, "to")
 		record = &schemas.ClockTick{At: noon(s.today)}
@@ -133,6 +134,26 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) string {
 	s.steps++
 	at := noon(s.today) + schemas.Instant(s.steps)*schemas.Second
 	return Text(s.depth.Step(t, word(d, "key", citizen(d)), record, at))
+}
+
+// restart starts the certifier again. A catalogue that is refused is not sent
+// by either.
+func (s *script) restart(t *testing.T, d *datadriven.TestData) string {
+	t.Helper()
+	depth, can := s.depth.(Restarter)
+	if !can {
+		d.Fatalf(t, "a %T cannot be started again", s.depth)
+	}
+	then, known := map[string]*catalogue.Catalogue{"first": Catalogue(), "next": Next(), "back": Back()}[code(t, d)]
+	if !known {
+		d.Fatalf(t, "there is no catalogue %s", code(t, d))
+	}
+	written, err := depth.Restart(t, then, d.HasArg("resend"))
+	if err != nil {
+		return "refused: " + err.Error() + "\n"
+	}
+	s.catalogue = then
+	return passText(written)
 }
 
 func (s *script) entry(t *testing.T, d *datadriven.TestData) *schemas.RosterEntry {
@@ -155,8 +176,8 @@ func (s *script) evidence(t *testing.T, d *datadriven.TestData) *schemas.Evidenc
 		EvidenceID: word(d, "id", ""), CitizenID: citizen(d), Kind: code(t, d), Op: schemas.Assert,
 		OccurredAt: noon(s.today), RecordedAt: s.recorded(t, d),
 	}
-	if place, known := Catalogue().KindIndex(e.Kind); known {
-		e.Source = Catalogue().Kinds[place].Source
+	if place, known := s.catalogue.KindIndex(e.Kind); known {
+		e.Source = s.catalogue.Kinds[place].Source
 	}
 	e.Source = word(d, "source", e.Source)
 	if on := date(t, d, "on"); on != nil {
@@ -177,7 +198,7 @@ func (s *script) recorded(t *testing.T, d *datadriven.TestData) schemas.Instant 
 	return noon(s.today) + schemas.Instant(s.steps)
 }
 
-// noon of a day in Shanghai, the zone of the catalogue.
+// noon of a day in Shanghai, the zone of the catalogues.
 func noon(d schemas.Date) schemas.Instant {
 	return schemas.Instant(d)*schemas.Day + 4*60*schemas.Minute
 }

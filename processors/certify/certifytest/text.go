@@ -42,7 +42,22 @@ func Text(records []any) string {
 	return w.String()
 }
 
-// day is the civil date of an instant in the catalogue's zone.
+// passText tells what a pass has written: of many citizens, so that each is named.
+func passText(records []any) string {
+	if len(records) == 0 {
+		return "nothing\n"
+	}
+	var w strings.Builder
+	for _, record := range records {
+		if s, is := record.(*schemas.ScheduleEntry); is {
+			fmt.Fprint(&w, s.CitizenID, ": ")
+		}
+		fmt.Fprint(&w, Text([]any{record}))
+	}
+	return w.String()
+}
+
+// day is the civil date of an instant in the catalogues' zone.
 func day(at schemas.Instant) schemas.Date { return Catalogue().Zone.Date(at) }
 
 func factsText(facts []schemas.Fact) (text string) {
