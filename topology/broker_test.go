@@ -160,22 +160,40 @@ type tailedLine struct {
 // run is a certifier that runs until stop is called, which gives its error.
 func (w *world) run(o RunOptions) (stop func() error) {
 	w.t.Helper()
-	o.Brokers, o.Prefix, o.Logger = w.brokers, w.prefix, slog.New(slog.DiscardHandler)
-	if o.State == "" {
-		o.State = w.t.TempDir()
-	}
+	return w.start(RunCertifier, o)
+}
+
+// runTimer is a timer that runs in the same way.
+func (w *world) runTimer(o RunOptions) (stop func() error) {
+	w.t.Helper()
+	return w.start(RunTimer, o)
+}
+
+func (w *world) start(run func(context.Context, RunOptions) error, o RunOptions) (stop func() error) {
+	w.t.Helper()
+	o = w.options(o)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- RunCertifier(ctx, o) }()
+	go func() { ended <- run(ctx, o) }()
 	stop = sync.OnceValue(func() error {
 		cancel()
 		select {
 		case err := <-ended:
 			return err
 		case <-time.After(awaitMax):
-			return fmt.Errorf("RunCertifier did not end within %v", awaitMax)
+			return fmt.Errorf("it did not end within %v", awaitMax)
 		}
 	})
 	w.t.Cleanup(func() { stop() })
 	return stop
+}
+
+// options are those of a process in this world.
+func (w *world) options(o RunOptions) RunOptions {
+	w.t.Helper()
+	o.Brokers, o.Prefix, o.Logger = w.brokers, w.prefix, slog.New(slog.DiscardHandler)
+	if o.State == "" {
+		o.State = w.t.TempDir()
+	}
+	return o
 }

@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -33,8 +32,8 @@ import (
 // certifierOutputs are the topics that only the certifier writes.
 var certifierOutputs = []string{CertificationCompleted, CertificationRevoked, Alert, Quarantine}
 
-// canonical is a record as text that is equal for equal records. The value of a
-// fact of a topic has all its fields, whichever of them its writer left out, if
+// canonical is a record as text that is equal for equal records, which begins
+// with topic and key. The value of a fact of a topic has all its fields, whichever of them its writer left out, if
 // it fits its schema.
 func canonical(t testing.TB, topic, of string, key *string, reason string, value []byte) string {
 	t.Helper()
@@ -60,48 +59,55 @@ func canonical(t testing.TB, topic, of string, key *string, reason string, value
 	return string(text)
 }
 
-// decided is what the offline decision gives of the certifier's topics, on a
-// broker with partitions, sorted.
-func decided(t testing.TB, c *catalogue.Catalogue, text string) (all []string) {
+// decided is what the offline decision gives of some topics, on a broker with
+// partitions, in the order decided, each with the Kafka timestamp of the input
+// that led to it.
+func decided(t testing.TB, c *catalogue.Catalogue, text string, topics []string) (all []string) {
 	t.Helper()
 	fold, lines := NewFold(c), facts.NewReader(strings.NewReader(text))
 	keys := TickKeys(partitionsOfTests)
 	for {
 		line, err := lines.Read()
 		if errors.Is(err, io.EOF) {
-			break
+			return all
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, output := range fold.Step(line) {
-			if !slices.Contains(certifierOutputs, output.Topic) {
+			if !slices.Contains(topics, output.Topic) {
 				continue
 			}
 			value, err := json.Marshal(output.Value)
 			if err != nil {
 				t.Fatal(err)
 			}
+			add := func(of string, key *string, value []byte) {
+				all = append(all, canonical(t, output.Topic, of, key, line.At.String()+output.Reason, value))
+			}
 			switch {
 			case output.Topic != Quarantine:
-				all = append(all, canonical(t, output.Topic, "", output.Key, output.Reason, value))
+				add("", output.Key, value)
 			case line.Topic != Clock:
-				all = append(all, canonical(t, output.Topic, line.Topic, output.Key, output.Reason, line.Value))
+				add(line.Topic, output.Key, line.Value)
 			default:
 				for _, key := range keys {
-					all = append(all, canonical(t, output.Topic, line.Topic, &key, output.Reason, line.Value))
+					add(line.Topic, &key, line.Value)
 				}
 			}
 		}
 	}
-	slices.Sort(all)
-	return all
 }
 
-// written is what the certifier wrote, in the same form.
-func (w *world) written() (all []string) {
+// written is what stands in some topics, in the same form, in the order of each
+// partition.
+func (w *world) written(topics []string) (all []string) {
 	w.t.Helper()
-	for _, line := range w.tail(certifierOutputs...) {
+	at := map[string]schemas.Instant{} // which tail does not tell of outputs
+	for _, r := range w.records(topics...) {
+		at[fmt.Sprint(r.Topic, r.Partition, " ", r.Offset)] = schemas.Instant(r.Timestamp.UnixMilli())
+	}
+	for _, line := range w.tail(topics...) {
 		value := line.Bytes
 		if value == nil && line.Value != nil {
 			var err error
@@ -109,9 +115,8 @@ func (w *world) written() (all []string) {
 				w.t.Fatal(err)
 			}
 		}
-		all = append(all, canonical(w.t, line.Topic, "", line.Key, line.Reason, value))
+		all = append(all, canonical(w.t, line.Topic, "", line.Key, at[fmt.Sprint(w.prefix, line.Topic, line.Partition, " ", line.Offset)].String()+line.Reason, value))
 	}
-	slices.Sort(all)
 	return all
 }
 
@@ -151,6 +156,7 @@ func recordsOf(t testing.TB, text string) (records int) {
 
 func compareSets(t testing.TB, got, want []string) {
 	t.Helper()
+	got, want = slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))
 	if slices.Equal(got, want) {
 		return
 	}
@@ -162,30 +168,7 @@ func compareSets(t testing.TB, got, want []string) {
 		}
 		return "nothing"
 	}
-	t.Errorf("the certifier wrote %d records, the offline decision gives %d\nwritten only: %s\ndecided only: %s", len(got), len(want), only(got, want), only(want, got))
-}
-
-// What the certifier writes on a broker is, as a set, what the same facts give
-// offline; and what it counts adds up to what it read.
-func TestExamplesOnABroker(t *testing.T) {
-	for _, file := range examples(t) {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".facts.ndjson"), func(t *testing.T) {
-			w := newWorld(t)
-			w.createTopics()
-			text, c, m := readFile(t, file), exampleCatalogue(t, file), NewMetrics(CertifierGroup)
-			if err := w.produce(text); err != nil {
-				t.Fatal(err)
-			}
-			stop := w.run(RunOptions{Catalogue: c, Metrics: m})
-			w.awaitRead(m, recordsOf(t, text))
-			if err := stop(); err != nil {
-				t.Fatal(err)
-			}
-			want := decided(t, c, text)
-			compareSets(t, w.written(), want)
-			nothingLost(t, m.Totals(), recordsOf(t, text))
-		})
-	}
+	t.Errorf("the engine wrote %d records, the offline decision gives %d\nwritten only: %s\ndecided only: %s", len(got), len(want), only(got, want), only(want, got))
 }
 
 // nothingLost adds up what became of the records read: law 4.
@@ -293,11 +276,15 @@ func header(r *kgo.Record, key string) string {
 	return ""
 }
 
-// records reads the committed records of a topic as they are.
-func (w *world) records(topic string) (all []*kgo.Record) {
+// records reads the committed records of topics as they are.
+func (w *world) records(topics ...string) (all []*kgo.Record) {
 	w.t.Helper()
-	want := len(w.tail(topic))
-	client, err := w.connect(kgo.ConsumeTopics(w.prefix+topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxPartitionBytes(4<<20))
+	want := len(w.tail(topics...))
+	var names []string
+	for _, topic := range topics {
+		names = append(names, w.prefix+topic)
+	}
+	client, err := w.connect(kgo.ConsumeTopics(names...), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxPartitionBytes(4<<20))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -331,7 +318,7 @@ func TestRestart(t *testing.T) {
 		}
 		nothingLost(t, m.Totals(), recordsOf(t, parts[i]))
 	}
-	compareSets(t, w.written(), decided(t, c, text))
+	compareSets(t, w.written(certifierOutputs), decided(t, c, text, certifierOutputs))
 
 	old := `{"topic":"clock","at":"2025-01-01T00:00:00.000Z","value":{"at":"1999-01-01T00:00:00.000Z"}}`
 	m := NewMetrics(CertifierGroup)
@@ -559,5 +546,5 @@ func TestRegistryThatIsDown(t *testing.T) {
 	if own.Down() != nil || len(m.Totals().Quarantined) > 0 {
 		t.Errorf("the registry answers again: %v, %v", own.Down(), m.Totals().Quarantined)
 	}
-	compareSets(t, w.written(), decided(t, exampleCatalogue(t, "testdata/examples/stories/1-silent.facts.ndjson"), text))
+	compareSets(t, w.written(certifierOutputs), decided(t, exampleCatalogue(t, "testdata/examples/stories/1-silent.facts.ndjson"), text, certifierOutputs))
 }

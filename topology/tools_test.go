@@ -390,13 +390,25 @@ func TestClock(t *testing.T) {
 	}
 }
 
-func (w *world) status() GroupStatus {
+func (w *world) status() Status {
 	w.t.Helper()
-	groups, err := ReadStatus(w.t.Context(), w.client, w.prefix)
-	if err != nil || len(groups) == 0 {
-		w.t.Fatalf("%v: %v", groups, err)
+	status, err := ReadStatus(w.t.Context(), w.client, w.prefix)
+	if err != nil || len(status.Groups) != 2 {
+		w.t.Fatalf("%+v: %v", status, err)
 	}
-	return groups[0]
+	return status
+}
+
+// group is the status of one group.
+func (w *world) group(name string) GroupStatus {
+	w.t.Helper()
+	for _, group := range w.status().Groups {
+		if group.Name == w.prefix+name {
+			return group
+		}
+	}
+	w.t.Fatalf("there is no group %s", name)
+	return GroupStatus{}
 }
 
 func TestStatus(t *testing.T) {
@@ -405,7 +417,10 @@ func TestStatus(t *testing.T) {
 		t.Errorf("without topics it says %v", err)
 	}
 	w.createTopics()
-	if s := w.status(); !s.CaughtUp() || s.Members != 0 || !s.LastTick.IsZero() {
+	if s := w.group(CertifierGroup); !s.CaughtUp() || s.Members != 0 || !s.Applied.IsZero() {
+		t.Errorf("of nothing it says %+v", s)
+	}
+	if s := w.status(); !s.LastTick.IsZero() || !s.StandingUntil.IsZero() {
 		t.Errorf("of nothing it says %+v", s)
 	}
 	text := readFile(t, "testdata/examples/stories/1-silent.facts.ndjson")
@@ -413,19 +428,25 @@ func TestStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	lag := int64(0)
-	for _, topic := range w.status().Topics {
+	for _, topic := range w.group(CertifierGroup).Topics {
 		lag += topic.Lag
 	}
-	if records := recordsOf(t, text); int(lag) != records || w.status().CaughtUp() {
-		t.Errorf("of %d records it says %+v", records, w.status())
+	if records := recordsOf(t, text); int(lag) != records || w.group(CertifierGroup).CaughtUp() {
+		t.Errorf("of %d records it says %+v", records, w.group(CertifierGroup))
 	}
 	stop := w.run(RunOptions{Catalogue: exampleCatalogue(t, "testdata/examples/stories/1-silent.facts.ndjson")})
-	w.await("it has caught up", func() bool { s := w.status(); return s.CaughtUp() && s.Members == 1 && s.State == "Stable" })
+	w.await("it has caught up", func() bool {
+		s := w.group(CertifierGroup)
+		return s.CaughtUp() && s.Members == 1 && s.State == "Stable"
+	})
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	if s := w.status(); s.Members != 0 || !s.CaughtUp() {
+	if s := w.group(CertifierGroup); s.Members != 0 || !s.CaughtUp() || !s.Applied.Equal(w.status().LastTick) {
 		t.Errorf("after its end it says %+v", s)
+	}
+	if s := w.status(); s.Groups[1].CaughtUp() || !s.StandingUntil.IsZero() {
+		t.Errorf("of the timer, which has not run, it says %+v", s)
 	}
 }
 

@@ -1,0 +1,107 @@
+package topology
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/vouch-engine/vouch/processors/certify"
+)
+
+// timerOutputs are the topics that the timer writes and nobody else.
+var timerOutputs = []string{ExpiryReminder, VisitRequested, Standing}
+
+// sequences are records by topic and key, in their order.
+func sequences(t testing.TB, all []string) map[string][]string {
+	t.Helper()
+	by := map[string][]string{}
+	for _, record := range all {
+		var parts []any
+		if err := json.Unmarshal([]byte(record), &parts); err != nil {
+			t.Fatal(err)
+		}
+		name := fmt.Sprint(parts[0], " ", parts[1])
+		by[name] = append(by[name], record)
+	}
+	return by
+}
+
+// compareSequences complains unless the records of each topic and key are the
+// same in the same order. Those in quarantine are not looked at: a key that is
+// nobody's has none.
+func compareSequences(t testing.TB, got, want []string) {
+	t.Helper()
+	one, other := sequences(t, got), sequences(t, want)
+	for name, records := range other {
+		if strings.HasPrefix(name, Quarantine+" ") || slices.Equal(one[name], records) {
+			continue
+		}
+		for i, record := range records {
+			if i >= len(one[name]) || one[name][i] != record {
+				t.Errorf("of %s record %d of %d is\n%s\nwant\n%s", name, i+1, len(records), slices.Concat(one[name], make([]string, len(records)))[i], record)
+				return
+			}
+		}
+		t.Errorf("of %s there are %d records, want %d", name, len(one[name]), len(records))
+		return
+	}
+}
+
+// emitted counts the records of a topic in committed transactions.
+func emitted(t testing.TB, m *Metrics, topic string) (records int) {
+	t.Helper()
+	families, err := m.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, metric := range family.Metric {
+			for _, label := range metric.Label {
+				if family.GetName() == metricEmitted && label.GetName() == "topic" && label.GetValue() == topic {
+					records += int(metric.Counter.GetValue())
+				}
+			}
+		}
+	}
+	return records
+}
+
+// What certifier and timer write on a broker is, as a set, what the same facts
+// give offline, and of each citizen in the same order; and what each of them
+// counts adds up to what it read.
+func TestExamplesOnABroker(t *testing.T) {
+	for _, file := range examples(t) {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".facts.ndjson"), func(t *testing.T) {
+			w := newWorld(t)
+			w.createTopics()
+			text, c := readFile(t, file), exampleCatalogue(t, file)
+			certifier, timer := NewMetrics(CertifierGroup), NewMetrics(TimerGroup)
+			stopTimer := w.runTimer(RunOptions{Catalogue: c, Metrics: timer})
+			stop := w.run(RunOptions{Catalogue: c, Metrics: certifier})
+			if err := w.produce(text); err != nil {
+				t.Fatal(err)
+			}
+			w.awaitRead(certifier, recordsOf(t, text))
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+			scheduled := emitted(t, certifier, Schedule)
+			w.awaitRead(timer, scheduled)
+			if err := stopTimer(); err != nil {
+				t.Fatal(err)
+			}
+			topics := slices.Concat(certifierOutputs, timerOutputs)
+			got, want := w.written(topics), decided(t, c, text, topics)
+			compareSets(t, got, want)
+			compareSequences(t, got, want)
+			nothingLost(t, certifier.Totals(), recordsOf(t, text))
+			nothingLost(t, timer.Totals(), scheduled)
+			if n := timer.Totals().Counts[certify.Applied]; n != scheduled {
+				t.Errorf("of %d records that the certifier wrote the timer applied %d", scheduled, n)
+			}
+		})
+	}
+}
