@@ -3,7 +3,6 @@ package benchmarks
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,14 +10,14 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/vouch-engine/vouch/schemas/avro"
 	"github.com/vouch-engine/vouch/schemas/catalogue"
 	"github.com/vouch-engine/vouch/topology"
 )
@@ -27,9 +26,13 @@ import (
 type Options struct {
 	Names   []string // of measures; none: all
 	Brokers []string
-	Program string  // the vouch binary under test
-	Scale   float64 // 1 is 100,000 citizens and 1.2 million records of evidence
-	Runs    int     // of each measure, for medians
+	Program string   // the vouch binary under test
+	Peers   []string // systems that are measured beside it, in turn; see PeerNames
+	PeersAt string   // the folder in which they were built
+	Scale   float64  // 1 is the size that each measure tells
+	Runs    int      // of each measure, for medians
+	Command string   // that repeats it, for the report
+	Broker  string   // what kind of broker this is, since rows of different kinds are never compared
 	Out     io.Writer
 	Say     func(format string, args ...any) // progress
 }
@@ -58,14 +61,17 @@ type Result struct {
 type Measure struct {
 	Name  string
 	About string // its question, in a sentence
-	run   func(ctx context.Context, b *bench) error
+	own   bool   // it asks something of the engine that no peer does
+	run   func(ctx context.Context, b *bench, s system) error
 }
 
 // Measures lists all, in the order in which they run.
 func Measures() []Measure {
 	return []Measure{
-		{"drain", "How fast, and with how much CPU and memory, are records decided that lie there already?", drain},
-		{"latency", "How long after it was due to be sent does a record's certification reach a reader of committed records?", latency},
+		{"drain", "How fast, and with how much CPU and memory, are records decided that lie there already?", false, drain},
+		{"open-loop", "How long after it was due to be sent does a record's certification reach a reader of committed records?", false, openLoop},
+		{"timer", "What do pending due dates cost the timer: to insert, to fire a tenth of them in one tick, and to start again after that?", true, timer},
+		{"storm", "How much longer does evidence wait while a tick lets a million enrolments lapse?", true, storm},
 	}
 }
 
@@ -77,35 +83,50 @@ type bench struct {
 	admin     *kadm.Client
 	directory string // of this run, removed at its end
 	serial    int
+	versions  map[string]any
+	drained   map[string]float64 // records a second, by the system's title
 }
 
 // Run measures, and writes a line for every run. A run whose outputs are wrong
 // is written as not valid, and fails.
 func Run(ctx context.Context, o Options) (err error) {
-	b := &bench{Options: o, catalogue: catalogue.Default()}
+	b := &bench{Options: o, catalogue: catalogue.Default(), drained: map[string]float64{}}
+	systems, err := b.systems()
+	if err != nil {
+		return err
+	}
 	if b.directory, err = os.MkdirTemp("", "vouch-bench-"); err != nil {
 		return fmt.Errorf("bench: make a directory for the run: %w", err)
 	}
 	defer os.RemoveAll(b.directory)
+	if err := os.WriteFile(b.catalogueFile(), b.catalogue.Show(), 0o600); err != nil {
+		return fmt.Errorf("bench: write the catalogue for the peers: %w", err)
+	}
 	if b.client, err = kgo.NewClient(append(topology.ProduceOptions(), kgo.SeedBrokers(o.Brokers...), kgo.MaxBufferedRecords(100_000))...); err != nil {
 		return fmt.Errorf("bench: connect to %v: %w", o.Brokers, err)
 	}
 	defer b.client.Close()
 	b.admin = kadm.NewClient(b.client)
+	b.versions = b.readVersions(ctx)
 	for _, m := range Measures() {
 		if len(o.Names) > 0 && !slices.Contains(o.Names, m.Name) {
 			continue
 		}
 		for range max(o.Runs, 1) {
-			if err := m.run(ctx, b); err != nil {
-				return fmt.Errorf("bench: %s: %w", m.Name, err)
+			for _, s := range systems {
+				if m.own && s.name != vouch {
+					continue
+				}
+				if err := m.run(ctx, b, s); err != nil {
+					return fmt.Errorf("bench: %s of %s: %w", m.Name, s.name, err)
+				}
 			}
 		}
 	}
 	return nil
 }
 
-// partitionsOf every topic that a measure makes.
+// benchPartitions of every topic that a measure makes.
 const benchPartitions = 12
 
 // stage makes fresh topics for one run, and removes them afterwards.
@@ -125,7 +146,7 @@ func (b *bench) stage(ctx context.Context, name string) (prefix string, strike f
 	}, nil
 }
 
-// produce writes inputs, a tick to every partition. It returns how many
+// produce writes inputs, a tick (a record without a key) to every partition. It returns how many
 // records lie in the topics then.
 func (b *bench) produce(ctx context.Context, prefix string, inputs func(func(input) bool)) (records int, err error) {
 	encoder, keys := newEncoder(), topology.TickKeys(benchPartitions)
@@ -137,7 +158,7 @@ func (b *bench) produce(ctx context.Context, prefix string, inputs func(func(inp
 	}
 	inputs(func(in input) bool {
 		to := []string{in.key}
-		if in.topic == topology.Clock {
+		if in.key == "" {
 			to = keys
 		}
 		value := encoder.value(in.record)
@@ -153,100 +174,48 @@ func (b *bench) produce(ctx context.Context, prefix string, inputs func(func(inp
 	return records, failed
 }
 
-// certifier starts the system under test.
-func (b *bench) certifier(prefix string) (*subject, string, error) {
-	b.serial++
-	state := filepath.Join(b.directory, fmt.Sprint("state-", b.serial))
-	s, err := startSubject(filepath.Join(b.directory, fmt.Sprint("log-", b.serial)), b.Program,
-		"run", "certifier", "--brokers="+strings.Join(b.Brokers, ","), "--prefix="+prefix, "--state="+state, "--instance=bench")
-	return s, state, err
-}
-
-// lag is how many records of the inputs the group has not committed; all of
-// them as long as it has committed nothing.
-func (b *bench) lag(ctx context.Context, prefix string, total int) (int, error) {
-	committed, err := b.admin.FetchOffsets(ctx, prefix+topology.CertifierGroup)
-	if errors.Is(err, kerr.CoordinatorNotAvailable) || errors.Is(err, kerr.NotCoordinator) {
-		return total, nil // a broker that is new makes the topic of offsets when it is first asked
-	}
-	if err != nil {
-		return 0, err
-	}
-	done := int64(0)
-	committed.Each(func(o kadm.OffsetResponse) { done += max(o.At, 0) })
-	return total - int(done), nil
-}
-
-// certified reads the ids of all certifications that were written.
-func (b *bench) certified(ctx context.Context, prefix string) (ids map[string]bool, doubled int, err error) {
-	topic := prefix + topology.CertificationCompleted
-	ends, err := b.settledEnds(ctx, topic)
-	if err != nil {
-		return nil, 0, err
-	}
-	left, from := map[int32]int64{}, map[int32]kgo.Offset{}
-	ends.Each(func(end kadm.ListedOffset) {
-		if from[end.Partition] = kgo.NewOffset().AtStart(); end.Offset > 0 {
-			left[end.Partition] = end.Offset
-		}
-	})
-	client, err := kgo.NewClient(kgo.SeedBrokers(b.Brokers...), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}))
-	if err != nil {
-		return nil, 0, err
-	}
-	defer client.Close()
-	codec := avro.New(nil)
-	ids = map[string]bool{}
-	for len(left) > 0 && ctx.Err() == nil && err == nil {
-		client.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
-			if !r.Attrs.IsControl() {
-				completed, failed := completedOf(ctx, codec, r)
-				if err = failed; err == nil && ids[completed.EventID] {
-					doubled++
-				}
-				ids[completed.EventID] = true
-			}
-			if r.Offset+1 >= left[r.Partition] {
-				delete(left, r.Partition)
-			}
-		})
-	}
-	return ids, doubled, err
-}
-
-// settledEnds are the ends of a topic once no transaction is open there: a
-// broker writes the markers after it has confirmed the end.
-func (b *bench) settledEnds(ctx context.Context, topic string) (kadm.ListedOffsets, error) {
-	for ctx.Err() == nil {
-		high, err := b.admin.ListEndOffsets(ctx, topic)
-		if err != nil {
-			return nil, err
-		}
-		stable, err := b.admin.ListCommittedOffsets(ctx, topic)
-		if err != nil {
-			return nil, err
-		}
-		open := false
-		high.Each(func(h kadm.ListedOffset) { open = open || stable[h.Topic][h.Partition].Offset < h.Offset })
-		if !open {
-			return stable, nil
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	return nil, ctx.Err()
-}
-
-// write writes a result.
+// write writes a result, and fails if it is not valid: a figure of wrong
+// outputs is none.
 func (b *bench) write(r Result) error {
-	r.Scale, r.Commit = b.Scale, commit()
-	r.Versions = map[string]any{"go": runtime.Version()}
+	r.Scale, r.Commit, r.Versions = b.Scale, commit(), b.versions
+	r.Settings["broker"], r.Settings["command"], r.Settings["machine"] = b.Broker, b.Command, machine()
 	line, err := json.Marshal(r)
 	if err == nil {
 		_, err = b.Out.Write(append(line, '\n'))
 	}
 	return err
 }
+
+// readVersions are those of what took part.
+func (b *bench) readVersions(ctx context.Context) map[string]any {
+	versions := map[string]any{"go": runtime.Version()}
+	if brokers, err := b.admin.ApiVersions(ctx); err == nil {
+		brokers.Each(func(v kadm.BrokerApiVersions) { versions["broker"] = v.VersionGuess() })
+	}
+	return versions
+}
+
+// machine is what was measured on: figures of two machines say nothing of each
+// other.
+var machine = sync.OnceValue(func() string {
+	model, memory := runtime.GOARCH, ""
+	fields := func(file, name string) (value string) {
+		text, _ := os.ReadFile(file) // what cannot be told is left out
+		for line := range strings.Lines(string(text)) {
+			if key, rest, found := strings.Cut(line, ":"); found && strings.TrimSpace(key) == name {
+				return strings.TrimSpace(rest)
+			}
+		}
+		return ""
+	}
+	if name := fields("/proc/cpuinfo", "model name"); name != "" {
+		model = name
+	}
+	if kib, err := strconv.Atoi(strings.TrimSuffix(fields("/proc/meminfo", "MemTotal"), " kB")); err == nil {
+		memory = fmt.Sprintf(", %d GiB", kib>>20)
+	}
+	return fmt.Sprintf("%d cores of %s%s, %s", runtime.NumCPU(), model, memory, runtime.GOOS)
+})
 
 // commit is the revision that this program was built from.
 func commit() string {

@@ -16,13 +16,20 @@ import (
 // draws two benefits and is seen once a month, in another order every month;
 // the first sight certifies, and so does the one half a year later. A tick
 // passes every day.
+//
+// In a steady one the citizens come up one after the other instead, one every
+// months sights, and between them somebody is seen again who was seen before,
+// too soon to be announced again: so an equal share of the records certifies at
+// any time.
 type renewals struct {
 	citizens int
 	months   int
+	steady   bool
 }
 
 const (
 	renewalsFrom  = "2023-01-01"
+	renewalsLead  = 2 // days until the first sight
 	daysOfMonth   = 28
 	monthsBetween = 6 // from one announcement to the next: half the cycle of both benefits
 )
@@ -41,7 +48,7 @@ type input struct {
 	record any
 }
 
-func (w renewals) id(citizen int) string { return fmt.Sprintf("3416%014d", citizen) }
+func citizenID(citizen int) string { return fmt.Sprintf("3416%014d", citizen) }
 
 // roster gives the entries, all before the first evidence.
 func (w renewals) roster() iter.Seq[input] {
@@ -54,7 +61,7 @@ func (w renewals) roster() iter.Seq[input] {
 			for _, benefit := range renewalsBenefits {
 				at++
 				entry := &schemas.RosterEntry{
-					EntryID: fmt.Sprintf("r%d%s", i, benefit), CitizenID: w.id(i), Benefit: benefit, Op: schemas.Enrol, RecordedAt: at,
+					EntryID: fmt.Sprintf("r%d%s", i, benefit), CitizenID: citizenID(i), Benefit: benefit, Op: schemas.Enrol, RecordedAt: at,
 					EffectiveOn: first - 2000, LastCertifiedOn: &last, Region: fmt.Sprint(341600 + i%20), Phone: &phone, Payee: &payee, AmountFen: &amount, BirthOn: &birth,
 				}
 				if !yield(input{topology.Roster, entry.CitizenID, at, entry}) {
@@ -68,7 +75,7 @@ func (w renewals) roster() iter.Seq[input] {
 // evidence gives the sights of all months, and the ticks between them.
 func (w renewals) evidence(c *catalogue.Catalogue) iter.Seq[input] {
 	first, _ := schemas.ParseDate(renewalsFrom)
-	start := schemas.Instant(first+2) * schemas.Day
+	start := schemas.Instant(first+renewalsLead) * schemas.Day
 	step := schemas.Instant(30*w.months) * schemas.Day / schemas.Instant(w.citizens*w.months)
 	return func(yield func(input) bool) {
 		ticked := schemas.Instant(0)
@@ -83,7 +90,7 @@ func (w renewals) evidence(c *catalogue.Catalogue) iter.Seq[input] {
 			kind := renewalsKinds[i%len(renewalsKinds)]
 			index, _ := c.KindIndex(kind)
 			e := &schemas.Evidence{
-				EvidenceID: fmt.Sprintf("e%d", i), CitizenID: w.id(w.citizen(i)), Kind: kind, Source: c.Kinds[index].Source, Op: schemas.Assert,
+				EvidenceID: fmt.Sprintf("e%d", i), CitizenID: citizenID(w.citizen(i)), Kind: kind, Source: c.Kinds[index].Source, Op: schemas.Assert,
 				OccurredAt: at - schemas.Instant(i%7)*schemas.Minute, RecordedAt: at,
 			}
 			if !yield(input{topology.Evidence, e.CitizenID, at, e}) {
@@ -93,9 +100,16 @@ func (w renewals) evidence(c *catalogue.Catalogue) iter.Seq[input] {
 	}
 }
 
-// citizen is who is seen in the i-th record: everybody once a month, in an
-// order that differs from month to month.
+// citizen is who is seen in the i-th record: unless it is steady everybody once a
+// month, in an order that differs from month to month.
 func (w renewals) citizen(i int) int {
+	if w.steady {
+		known := i/w.months + 1
+		if i%w.months == 0 {
+			return known - 1
+		}
+		return int(uint64(i) * 0x9E3779B97F4A7C15 >> 32 % uint64(known)) // as good as at random
+	}
 	month, place := i/w.citizens, i%w.citizens
 	return (place*7_919 + month*104_729) % w.citizens // 7919 is a prime that divides no city
 }
@@ -103,6 +117,11 @@ func (w renewals) citizen(i int) int {
 // expected folds the pure rules over the facts and gives the ids of all
 // certifications that must come out.
 func (w renewals) expected(c *catalogue.Catalogue) map[string]bool {
+	return w.expectedOf(c, w.citizens*w.months)
+}
+
+// expectedOf is expected after the first sights only.
+func (w renewals) expectedOf(c *catalogue.Catalogue, sights int) map[string]bool {
 	rules, rows, clock := certify.New(c), map[string]*certify.Citizen{}, certify.NoTick
 	ids := map[string]bool{}
 	for _, part := range []iter.Seq[input]{w.roster(), w.evidence(c)} {
@@ -110,6 +129,12 @@ func (w renewals) expected(c *catalogue.Catalogue) map[string]bool {
 			if tick, is := in.record.(*schemas.ClockTick); is {
 				clock, _ = certify.OnTick(clock, tick)
 				continue
+			}
+			if in.topic == topology.Evidence {
+				if sights == 0 {
+					break
+				}
+				sights--
 			}
 			row := rows[in.key]
 			if row == nil {
@@ -128,15 +153,20 @@ func (w renewals) expected(c *catalogue.Catalogue) map[string]bool {
 	return ids
 }
 
-// encoder turns inputs into bytes as departments would send them.
+// encoder turns inputs into bytes as departments would send them, and schedule
+// entries as the certifier does.
 type encoder struct {
 	roster   *avro.Encoder[schemas.RosterEntry]
 	evidence *avro.Encoder[schemas.Evidence]
 	clock    *avro.Encoder[schemas.ClockTick]
+	schedule *avro.Encoder[schemas.ScheduleEntry]
 }
 
 func newEncoder() encoder {
-	return encoder{avro.NewInternalEncoder[schemas.RosterEntry](), avro.NewInternalEncoder[schemas.Evidence](), avro.NewInternalEncoder[schemas.ClockTick]()}
+	return encoder{
+		avro.NewInternalEncoder[schemas.RosterEntry](), avro.NewInternalEncoder[schemas.Evidence](), avro.NewInternalEncoder[schemas.ClockTick](),
+		avro.NewInternalEncoder[schemas.ScheduleEntry](),
+	}
 }
 
 func (e encoder) value(record any) []byte {
@@ -145,6 +175,8 @@ func (e encoder) value(record any) []byte {
 		return e.roster.Append(nil, record)
 	case *schemas.Evidence:
 		return e.evidence.Append(nil, record)
+	case *schemas.ScheduleEntry:
+		return e.schedule.Append(nil, record)
 	default:
 		return e.clock.Append(nil, record.(*schemas.ClockTick))
 	}

@@ -17,6 +17,8 @@ import (
 type subject struct {
 	command *exec.Cmd
 	log     string
+	ready   func(context.Context) bool // nil for a program that does not say
+	began   time.Time
 	ended   chan struct{}
 	status  error
 }
@@ -28,7 +30,7 @@ func startSubject(log, program string, args ...string) (*subject, error) {
 		return nil, fmt.Errorf("bench: start %s: %w", program, err)
 	}
 	defer to.Close()
-	s := &subject{command: exec.Command(program, args...), log: log, ended: make(chan struct{})}
+	s := &subject{command: exec.Command(program, args...), log: log, began: time.Now(), ended: make(chan struct{})}
 	s.command.Stdout, s.command.Stderr = to, to
 	if err := s.command.Start(); err != nil {
 		return nil, fmt.Errorf("bench: start %s: %w", program, err)
@@ -92,6 +94,14 @@ func (s *subject) used() (u usage, err error) {
 		}
 	}
 	return u, nil
+}
+
+// forgetPeak begins the measurement of the peak anew.
+func (s *subject) forgetPeak() error {
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", s.command.Process.Pid), []byte("5"), 0); err != nil {
+		return fmt.Errorf("bench: reset the peak of memory of %s: %w", s.command.Path, err)
+	}
+	return nil
 }
 
 // sleep waits, and fails if the subject ends meanwhile.
