@@ -163,6 +163,8 @@ func TestDiskFull(t *testing.T) {
 			}
 			_, err = p.Get("1")
 			wantError(t, err, sentence)
+			_, err = p.GetMany([]string{"1"})
+			wantError(t, err, sentence)
 			wantError(t, p.Scan(nil, nil, nil), sentence)
 			wantError(t, p.Release(), sentence)
 			wantError(t, s.Close(), sentence)
@@ -219,10 +221,12 @@ func TestDamage(t *testing.T) {
 			ok(p.Seal(1))
 			ok(s.Close())
 			damage(config.Directory, kind)
-			err := readAll(config, secret)
-			wantError(t, err, config.Directory, "damaged", "remove the directory, and start again: it is rebuilt from the changelog")
-			if strings.Contains(err.Error()+said.String(), secret) {
-				t.Errorf("a key is in %q or in %q", err, said)
+			for _, many := range []bool{false, true} {
+				err := readAll(config, secret, many)
+				wantError(t, err, config.Directory, "damaged", "remove the directory, and start again: it is rebuilt from the changelog")
+				if strings.Contains(err.Error()+said.String(), secret) {
+					t.Errorf("a key is in %q or in %q", err, said)
+				}
 			}
 		})
 	}
@@ -276,15 +280,22 @@ func damage(directory, kind string) {
 	}
 }
 
-func readAll(config Config, prefix string) error {
+func readAll(config Config, prefix string, many bool) error {
 	s, err := Open(config)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 	p, err := s.Partition(0)
-	for n := 0; err == nil && n < 2000; n++ {
-		_, err = p.Get(fmt.Sprintf("%s-%d", prefix, n))
+	var keys []string
+	for n := range 2000 {
+		keys = append(keys, fmt.Sprintf("%s-%d", prefix, n))
+	}
+	if err == nil && many {
+		_, err = p.GetMany(keys)
+	}
+	for n := 0; err == nil && !many && n < len(keys); n++ {
+		_, err = p.Get(keys[n])
 	}
 	return err
 }

@@ -233,6 +233,12 @@ func checkPartition(t *rapid.T, p *Partition, m *model) {
 	same(t, "row", string(got), want)
 	same(t, "presence", got != nil, is)
 	same(t, "has", must(p.Has(key)), is)
+	keys := rapid.SliceOfN(keyOf, 0, 6).Draw(t, "read at once")
+	for n, got := range must(p.GetMany(keys)) {
+		want, is := m.visible()[keys[n]]
+		same(t, "row of many", string(got), want)
+		same(t, "presence of one of many", got != nil, is)
+	}
 }
 
 // checkRange compares an iterator, from its begin and from a place in it.

@@ -29,17 +29,9 @@ func (p *Partition) Scan(from, to []byte, f func(entry []byte) bool) error {
 	if err := p.prepare(from, to); err != nil {
 		return err
 	}
-	lower := appendEscaped(appendPrefix(nil, p.number, kindIndex), from)
-	upper := appendPrefix(nil, p.number, kindIndex+1)
-	if to != nil {
-		upper = appendEscaped(appendPrefix(nil, p.number, kindIndex), to)
-	}
-	if bytes.Compare(upper, lower) < 0 {
-		upper = lower // an empty range: Pebble takes no bounds the wrong way round
-	}
 	// The layers first: what is written to Pebble meanwhile has no entry here.
 	above := p.layers.Load()
-	table, err := p.store.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	table, err := p.index(from, to)
 	if err != nil {
 		return p.store.fail("read", err)
 	}
@@ -58,6 +50,19 @@ func (p *Partition) Scan(from, to []byte, f func(entry []byte) bool) error {
 		return p.store.fail("read", err)
 	}
 	return p.store.failure()
+}
+
+// index gives Pebble's part of the index, the keys of entries in [from, to).
+func (p *Partition) index(from, to []byte) (*pebble.Iterator, error) {
+	lower := appendEscaped(appendPrefix(nil, p.number, kindIndex), from)
+	upper := appendPrefix(nil, p.number, kindIndex+1)
+	if to != nil {
+		upper = appendEscaped(appendPrefix(nil, p.number, kindIndex), to)
+	}
+	if bytes.Compare(upper, lower) < 0 {
+		upper = lower // an empty range: Pebble takes no bounds the wrong way round
+	}
+	return p.store.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 }
 
 // has says whether a row was written or deleted above Pebble, which then has

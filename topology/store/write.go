@@ -226,7 +226,7 @@ func (b *batcher) addIndex(db *pebble.DB, batch *pebble.Batch, f frozen) (err er
 	b.entries, b.changes = b.entries[:0], b.changes[:0]
 	for _, key := range b.keys {
 		b.row = append(appendPrefix(b.row[:0], number, kindRow), key...)
-		if old.SeekGE(b.row) && bytes.Equal(old.Key(), b.row) {
+		if old.SeekPrefixGE(b.row) { // the whole key is the prefix, so filters spare reads
 			err = b.derive(number, key, old.Value(), false)
 		}
 		if err := errors.Join(err, old.Error()); err != nil {
