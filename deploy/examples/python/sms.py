@@ -154,10 +154,10 @@ def wall_clock():
 class Sender:
     """Decides of each record what is to be done with it."""
 
-    def __init__(self, reader, gateway, memory, quiet, texts, rate, wait, now=wall_clock):
-        """wait sleeps for some seconds and says whether the sender is to end."""
+    def __init__(self, reader, gateway, memory, quiet, texts, rate, wait, now=wall_clock, steady=time.monotonic):
+        """wait sleeps for some seconds and says whether the sender is to end; steady is a clock that nobody puts right."""
         self.reader, self.gateway, self.memory, self.quiet, self.texts = reader, gateway, memory, quiet, texts
-        self.pace, self.wait, self.now = Pace(rate), wait, now
+        self.pace, self.wait, self.now, self.steady = Pace(rate), wait, now, steady
         self.sent = self.sent_before = self.without_phone = 0
 
     def take(self, topic, value):
@@ -174,7 +174,7 @@ class Sender:
         if event["phone"] is None:
             self.without_phone += 1
             return
-        if self.wait(self.pace.next(self.now().timestamp())) or self.quiet.left(self.now()) > 0:
+        if self.wait(self.pace.next(self.steady())) or self.quiet.left(self.now()) > 0:
             raise Night
         self.gateway.send(event["event_id"], event["phone"], text_of(event, topic, self.texts))
         self.memory.add(event["event_id"])
@@ -186,8 +186,11 @@ class Sender:
 
 
 def turn(options, consumer, sender):
-    """Polls no more than goes out in about a second, sends it and commits it."""
-    done = []
+    """Polls no more than goes out in about a second, sends it and commits it; says whether there may be another turn.
+
+    There is none after one that broke off: this consumer has passed over records that were not sent.
+    """
+    done, more = [], True
     for message in consumer.consume(options.rate, POLL_SECONDS):
         if message.error():
             if message.error().fatal() or not message.error().retriable():
@@ -196,6 +199,7 @@ def turn(options, consumer, sender):
         try:
             sender.take(message.topic().removeprefix(options.prefix), message.value())
         except Night:
+            more = False
             break
         except Failure as failure:  # what was sent is in the memory
             raise Failure(f"{message.topic()}, partition {message.partition()}, offset {message.offset()}: {failure}") from failure
@@ -203,6 +207,7 @@ def turn(options, consumer, sender):
     if done:
         commit(consumer, done)
         print(f"sms: {sender.counts()}", file=sys.stderr)
+    return more
 
 
 def commit(consumer, done):
@@ -233,8 +238,8 @@ def consume(options, sender, ended):
     )
     try:
         consumer.subscribe([options.prefix + topic for topic in (COMPLETED, REVOKED, REMINDER)])
-        while not ended() and sender.quiet.left(wall_clock()) == 0:
-            turn(options, consumer, sender)
+        while not ended() and sender.quiet.left(wall_clock()) == 0 and turn(options, consumer, sender):
+            pass
     finally:
         consumer.close()
 

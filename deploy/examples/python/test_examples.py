@@ -199,7 +199,7 @@ class TestSms(InADirectory):
 
         memory = sms.Memory(self.directory / "sent.sqlite")
         self.addCleanup(memory.close)
-        return sms.Sender(self.reader, gateway, memory, sms.QuietHours("21:00-08:00", SHANGHAI), sms.TEXTS["en"], 1, wait, lambda: now[0])
+        return sms.Sender(self.reader, gateway, memory, sms.QuietHours("21:00-08:00", SHANGHAI), sms.TEXTS["en"], 1, wait, lambda: now[0], lambda: now[0].timestamp())
 
     def reminder(self, event_id, phone="13800000000"):
         benefits = [{"benefit": "POOREC", "due_on": day("2024-02-29")}, {"benefit": "URRP", "due_on": day("2023-06-30")}]
@@ -236,6 +236,28 @@ class TestSms(InADirectory):
             sender.take(*self.reminder("three"))
         self.assertEqual(gateway.send.call_count, 2)
         self.assertFalse(sender.memory.has("three"))
+
+    def test_what_is_committed_was_sent(self):
+        """Neither more, when the night begins in the middle of a turn, nor less; and no turn commits behind what was not sent."""
+        messages = []
+        for offset in range(10):
+            topic, value = self.reminder(f"event {offset}")
+            messages.append(unittest.mock.Mock(**{"error.return_value": None, "topic.return_value": "vouch." + topic, "partition.return_value": 0,
+                                                  "offset.return_value": offset, "value.return_value": value}))  # fmt: skip
+        gateway, consumer, options = unittest.mock.Mock(), unittest.mock.Mock(), unittest.mock.Mock(prefix="vouch.", rate=4)
+        consumer.consume.side_effect = [messages[0:4], messages[4:8], messages[6:10]]
+        sender = self.sender(gateway, "20:59:54.500000")
+        with unittest.mock.patch("sys.stderr", io.StringIO()):
+            for more, committed in (True, 4), (False, 6):
+                self.assertEqual(sms.turn(options, consumer, sender), more)
+                places = consumer.commit.call_args.kwargs["offsets"]
+                self.assertEqual([(place.topic, place.partition, place.offset) for place in places], [("vouch." + sms.REMINDER, 0, committed)])
+                self.assertEqual(gateway.send.call_count, committed)
+            morning = self.sender(gateway, "09:00:00")
+            gateway.send.side_effect = OSError("the gateway is away")
+            with self.assertRaises(OSError):
+                sms.turn(options, consumer, morning)
+        self.assertEqual(consumer.commit.call_count, 2)
 
     def test_every_topic_has_its_text(self):
         for by in sms.TEXTS.values():

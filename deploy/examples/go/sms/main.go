@@ -148,37 +148,50 @@ func (o options) consume(ctx context.Context, s *sender) error {
 		return fmt.Errorf("connect to %s: %w", o.brokers, err)
 	}
 	defer client.CloseAllowingRebalance()
-	for ctx.Err() == nil && o.quiet.left(time.Now()) == 0 {
-		if err := o.turn(ctx, client, s); err != nil {
+	for more := true; more && ctx.Err() == nil && o.quiet.left(time.Now()) == 0; {
+		if more, err = o.turn(ctx, client, s); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// consumer is what a turn needs of *kgo.Client.
+type consumer interface {
+	PollRecords(ctx context.Context, max int) kgo.Fetches
+	CommitRecords(ctx context.Context, records ...*kgo.Record) error
+	AllowRebalance()
+}
+
 // turn polls no more than goes out in about a second, sends it, and commits it
-// once the memory of it is on the disk.
-func (o options) turn(ctx context.Context, client *kgo.Client, s *sender) error {
+// once the memory of it is on the disk. There are no more turns after one that
+// broke off: this client has passed over records that were not sent.
+func (o options) turn(ctx context.Context, client consumer, s *sender) (more bool, err error) {
 	waiting, stop := context.WithTimeout(ctx, pollTimeout)
 	defer stop()
 	fetches := client.PollRecords(waiting, o.rate)
 	defer client.AllowRebalance()
 	for _, failed := range fetches.Errors() {
 		if !errors.Is(failed.Err, context.DeadlineExceeded) && !errors.Is(failed.Err, context.Canceled) {
-			return fmt.Errorf("read %s, partition %d: %w", failed.Topic, failed.Partition, failed.Err)
+			return false, fmt.Errorf("read %s, partition %d: %w", failed.Topic, failed.Partition, failed.Err)
 		}
 	}
 	var done []*kgo.Record
 	for _, record := range fetches.Records() {
 		err := s.take(ctx, strings.TrimPrefix(record.Topic, o.prefix), record.Value)
-		if errors.Is(err, errNight) || ctx.Err() != nil {
-			break // the rest is read again
+		if errors.Is(err, errNight) || errors.Is(err, context.Canceled) {
+			return false, commit(ctx, client, s, done)
 		}
 		if err != nil { // what was sent is in the memory
-			return fmt.Errorf("%s, partition %d, offset %d: %w", record.Topic, record.Partition, record.Offset, err)
+			return false, fmt.Errorf("%s, partition %d, offset %d: %w", record.Topic, record.Partition, record.Offset, err)
 		}
 		done = append(done, record)
 	}
+	return true, commit(ctx, client, s, done)
+}
+
+// commit commits records that need not be read again.
+func commit(ctx context.Context, client consumer, s *sender, done []*kgo.Record) error {
 	if len(done) == 0 {
 		return nil
 	}

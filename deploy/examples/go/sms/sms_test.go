@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/twmb/avro"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"example.com/department/records"
 )
@@ -276,6 +277,53 @@ func TestNightBeginsInTheMiddleOfATurn(t *testing.T) {
 	}
 	if !errors.Is(night, errNight) || len(g.lines) != 2 || s.memory.has(id(3)) {
 		t.Errorf("%v after %q", night, g.lines)
+	}
+}
+
+// log is a consumer of one partition.
+type log struct {
+	records   []*kgo.Record
+	next      int
+	committed int64
+}
+
+func (l *log) PollRecords(_ context.Context, most int) kgo.Fetches {
+	polled := l.records[l.next:min(len(l.records), l.next+most)]
+	l.next += len(polled)
+	return kgo.Fetches{{Topics: []kgo.FetchTopic{{Topic: "vouch." + reminder, Partitions: []kgo.FetchPartition{{Records: polled}}}}}}
+}
+
+func (l *log) CommitRecords(_ context.Context, records ...*kgo.Record) error {
+	l.committed = records[len(records)-1].Offset + 1
+	return nil
+}
+
+func (l *log) AllowRebalance() {}
+
+// TestWhatIsCommittedWasSent: neither more, when the night begins in the middle
+// of a turn, nor less; and after that there is no turn that would commit behind
+// what was not sent.
+func TestWhatIsCommittedWasSent(t *testing.T) {
+	g, l := &told{}, &log{}
+	for n := range 10 {
+		l.records = append(l.records, &kgo.Record{Topic: "vouch." + reminder, Offset: int64(n), Value: reminderOf(t, id(n), "13800000000")})
+	}
+	s, clock := newSender(t, g, filepath.Join(t.TempDir(), "sent.ids"))
+	*clock = at(t, "20:59:54").Add(500 * time.Millisecond)
+	o := options{prefix: "vouch.", rate: 4}
+	for turn, wanted := range []struct {
+		more      bool
+		committed int64
+	}{{true, 4}, {false, 6}} {
+		more, err := o.turn(t.Context(), l, s)
+		if err != nil || more != wanted.more || l.committed != wanted.committed || len(g.lines) != int(wanted.committed) {
+			t.Errorf("turn %d: %d sent, %d committed, more is %v, %v", turn, len(g.lines), l.committed, more, err)
+		}
+	}
+	l.next = 6 // as after a failure, in the morning
+	*clock, g.fails = at(t, "09:00:00").Add(24*time.Hour), errors.New("the gateway is away")
+	if _, err := o.turn(t.Context(), l, s); !errors.Is(err, g.fails) || l.committed != 6 {
+		t.Errorf("without a gateway %d are committed, %v", l.committed, err)
 	}
 }
 
