@@ -52,7 +52,12 @@ type world struct {
 // newWorld connects and makes no topic.
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t, brokers: brokers(t), codec: avro.New(nil)}
+	return newWorldOn(t, brokers(t))
+}
+
+func newWorldOn(t testing.TB, brokers []string) *world {
+	t.Helper()
+	w := &world{t: t, brokers: brokers, codec: avro.New(nil)}
 	w.renew()
 	client, err := w.connect(ProduceOptions()...)
 	if err != nil {
@@ -186,6 +191,16 @@ func (w *world) start(run func(context.Context, RunOptions) error, o RunOptions)
 	})
 	w.t.Cleanup(func() { stop() })
 	return stop
+}
+
+// timerMember is a timer that can be asked whether it is ready.
+func (w *world) timerMember(o RunOptions) (m *member, stop func() error) {
+	w.t.Helper()
+	m, err := newTimer(w.t.Context(), w.options(o).withDefaults(TimerGroup))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return m, w.start(func(ctx context.Context, _ RunOptions) error { return m.work(ctx) }, o)
 }
 
 // options are those of a process in this world.

@@ -33,6 +33,11 @@ func TickKeys(partitions int) []string {
 // clocks at once say the same and do no harm. It is the only part of the
 // engine that reads the wall clock.
 func RunClock(ctx context.Context, client *kgo.Client, prefix string, encoders *Encoders, every time.Duration, log *slog.Logger) error {
+	return runClock(ctx, client, prefix, encoders, every, log, time.Now)
+}
+
+// runClock is RunClock on a machine whose clock says now.
+func runClock(ctx context.Context, client *kgo.Client, prefix string, encoders *Encoders, every time.Duration, log *slog.Logger, now func() time.Time) error {
 	partitions, err := checkTopics(ctx, client, prefix, specsOf(Clock))
 	if err != nil {
 		return err
@@ -40,7 +45,7 @@ func RunClock(ctx context.Context, client *kgo.Client, prefix string, encoders *
 	keys := TickKeys(partitions)
 	refused := false
 	for {
-		at := time.Now().Truncate(every)
+		at := now().Truncate(every)
 		err := tick(ctx, client, prefix+Clock, keys, encoders, schemas.Instant(at.UnixMilli()))
 		switch {
 		case ctx.Err() != nil:
@@ -58,7 +63,7 @@ func RunClock(ctx context.Context, client *kgo.Client, prefix string, encoders *
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(time.Until(at.Add(every))):
+		case <-time.After(min(at.Add(every).Sub(now()), every)):
 		}
 	}
 }
