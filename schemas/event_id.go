@@ -17,6 +17,13 @@ func EventID(fields ...string) string {
 		}
 		b = append(b, field...)
 	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:16])
+	return EventIDOf(b)
+}
+
+// EventIDOf is EventID of fields that are joined already.
+func EventIDOf(joined []byte) string {
+	sum := sha256.Sum256(joined)
+	var id [32]byte
+	hex.Encode(id[:], sum[:16])
+	return string(id[:])
 }

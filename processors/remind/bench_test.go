@@ -39,19 +39,44 @@ func BenchmarkFire(b *testing.B) {
 	if len(entries) != citizens {
 		b.Fatalf("%d are due, want %d", len(entries), citizens)
 	}
+	row := &Row{}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		due, err := DecodeDue(entries[i%citizens])
 		if err != nil {
 			b.Fatal(err)
 		}
-		row, err := DecodeRow(rows[i%citizens])
-		if err != nil {
+		if err := DecodeRowInto(row, rows[i%citizens]); err != nil {
 			b.Fatal(err)
 		}
 		if event, said := interval.Fire(&row.Citizen, due); !said || event.Reminder == nil {
 			b.Fatalf("entry %d gave no reminder", i%citizens)
 		}
+	}
+}
+
+// BenchmarkEntry asks what an entry costs beside the store and the log: the row
+// before it from its bytes, the step, the row after it to its bytes.
+func BenchmarkEntry(b *testing.B) {
+	const citizens = 1000
+	rules, rows, _, _ := storm(b, citizens)
+	at := schemas.Instant(schemas.DateOf(2024, 5, 1)) * schemas.Day
+	phone := "13805581234"
+	leads := []schemas.Lead{{Kind: "FACE", Source: "HRSS", OccurredAt: at - schemas.Day}, {Kind: "BUS", Source: "TRANSPORT", OccurredAt: at - 2*schemas.Day}}
+	entry := &schemas.ScheduleEntry{Region: "341602", Phone: &phone, LastSeenAt: &leads[0].OccurredAt, Leads: leads, Weak: leads[1:],
+		Benefits: []schemas.ScheduledBenefit{{Benefit: "INJURY", DueOn: schemas.DateOf(2024, 5, 31)}, {Benefit: "PENSION", DueOn: schemas.DateOf(2025, 5, 31)}}}
+	var bytes []byte
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		row, err := DecodeRow(rows[i%citizens])
+		if err != nil {
+			b.Fatal(err)
+		}
+		entry.CitizenID = fmt.Sprintf("%018d", i%citizens)
+		if event, said := rules.OnEntry(&row.Citizen, entry, at, at); !said || event.Standing == nil {
+			b.Fatal("another due date is no news")
+		}
+		bytes = AppendRow(bytes[:0], row)
 	}
 }
 

@@ -26,8 +26,8 @@ type Citizen struct {
 	clock      schemas.Instant // the certifier's when it wrote the entry, or NoTick
 	catalogue  catalogueHash   // under which the instants were set
 	region     string
-	phone      *string
-	lastSeenAt *schemas.Instant
+	phone      optional[string]
+	lastSeenAt optional[schemas.Instant]
 	leads      []schemas.Lead
 	weak       []schemas.Lead
 	enrolments []enrolment                // sorted by code
@@ -36,6 +36,29 @@ type Citizen struct {
 
 // knows tells whether the last ScheduleEntry had any benefit in it.
 func (c *Citizen) knows() bool { return len(c.enrolments)+len(c.unknown) > 0 }
+
+// optional is a value that may be missing, in the place where a pointer to it
+// would be one more piece of memory a row.
+type optional[T any] struct {
+	value T
+	given bool
+}
+
+func given[T any](value *T) (o optional[T]) {
+	if value != nil {
+		o = optional[T]{*value, true}
+	}
+	return o
+}
+
+// pointer points to a copy of the value in room, or nowhere if it is missing.
+func (o *optional[T]) pointer(room *T) *T {
+	if !o.given {
+		return nil
+	}
+	*room = o.value
+	return room
+}
 
 // enrolment is one benefit of a citizen.
 type enrolment struct {
@@ -62,20 +85,19 @@ func (c *Citizen) latest(clock schemas.Instant) schemas.Instant {
 
 func (n *enrolment) lapsed(by schemas.Instant) bool { return n.lapsesAt <= by }
 
-// stands is how the citizen stands at a time. It is what was written last, if
-// that is T₀ and the row is that of the last entry.
-func (c *Citizen) stands(by schemas.Instant) []schemas.BenefitStanding {
-	all := make([]schemas.BenefitStanding, len(c.enrolments))
-	for i := range c.enrolments {
-		n := &c.enrolments[i]
-		reasons := append(make([]string, 0, len(n.reasons)+1), n.reasons...)
-		if n.lapsed(by) {
-			reasons = append(reasons, lapsed)
-			slices.Sort(reasons)
-		}
-		all[i] = schemas.BenefitStanding{Benefit: n.benefit, Status: status(reasons), Reasons: reasons, DueOn: n.dueOn}
+// standsLike tells whether a citizen stands by a time as by another row and its
+// time: in the same benefits, with the same reasons and due dates.
+func (c *Citizen) standsLike(by schemas.Instant, other *Citizen, otherBy schemas.Instant) bool {
+	if len(c.enrolments) != len(other.enrolments) {
+		return false
 	}
-	return all
+	for i := range c.enrolments {
+		a, b := &c.enrolments[i], &other.enrolments[i]
+		if a.benefit != b.benefit || a.dueOn != b.dueOn || a.lapsed(by) != b.lapsed(otherBy) || !slices.Equal(a.reasons, b.reasons) {
+			return false
+		}
+	}
+	return true
 }
 
 // status follows from the reasons.
@@ -91,18 +113,32 @@ func status(reasons []string) schemas.Status {
 	return schemas.Good
 }
 
-// standing is the Standing of a time: it is of the last entry, or of the
-// latest lapse that it shows, whichever is later.
-func (c *Citizen) standing(id string, by schemas.Instant) *schemas.Standing {
-	s := &schemas.Standing{CitizenID: id, At: c.at, Benefits: c.stands(by), Catalogue: c.catalogue.String()}
-	for i := range c.enrolments {
-		if n := &c.enrolments[i]; n.lapsed(by) {
-			s.At = max(s.At, n.lapsesAt)
-		}
-	}
-	return s
+// standing is a Standing and what it holds, in one piece of memory, of which a
+// month's end asks for a million. It is enough for most citizens.
+type standing struct {
+	schemas.Standing
+	benefits [2]schemas.BenefitStanding
+	reasons  [2]string
 }
 
-func equalStanding(a, b schemas.BenefitStanding) bool {
-	return a.Benefit == b.Benefit && a.DueOn == b.DueOn && slices.Equal(a.Reasons, b.Reasons)
+// standing is how the citizen stands at a time, of the last entry, or of the
+// latest lapse that it shows, whichever is later. It is what was written last,
+// if the time is T₀ and the row is that of the last entry.
+func (r *Rules) standing(c *Citizen, id string, by schemas.Instant) *schemas.Standing {
+	s := &standing{Standing: schemas.Standing{CitizenID: id, At: c.at, Catalogue: r.hashText(c.catalogue)}}
+	s.Benefits = slices.Grow(s.benefits[:0], len(c.enrolments))
+	all := s.reasons[:0]
+	for i := range c.enrolments {
+		n := &c.enrolments[i]
+		from := len(all)
+		all = append(all, n.reasons...)
+		if n.lapsed(by) {
+			s.At = max(s.At, n.lapsesAt)
+			all = append(all, lapsed)
+		}
+		reasons := all[from:len(all):len(all)]
+		slices.Sort(reasons)
+		s.Benefits = append(s.Benefits, schemas.BenefitStanding{Benefit: n.benefit, Status: status(reasons), Reasons: reasons, DueOn: n.dueOn})
+	}
+	return &s.Standing
 }

@@ -61,23 +61,43 @@ func DecodeDue(b []byte) (Due, error) {
 // every reminder and visit. The ones that have fired already are among them:
 // they lie before T₀, where no tick looks.
 func (c *Citizen) Due(id string, add func(Due)) {
-	var room [16]Due
+	var room momentsRoom
 	all := room[:0]
 	for i := range c.enrolments {
-		n := &c.enrolments[i]
-		all = append(all, Due{n.lapsesAt, id, Lapse})
-		if len(n.reasons) > 0 {
-			continue
-		}
-		for _, at := range n.remindAt {
-			all = append(all, Due{at, id, Remind})
-		}
-		all = append(all, Due{n.visitAt, id, Visit})
+		all = c.enrolments[i].moments(all)
 	}
-	slices.SortFunc(all, Due.Compare)
-	for _, due := range slices.Compact(all) {
-		add(due)
+	for _, m := range inOrder(all) {
+		add(Due{m.at, id, m.kind})
 	}
+}
+
+// moment is an entry of the due index within a row.
+type moment struct {
+	at   schemas.Instant
+	kind Kind
+}
+
+// momentsRoom is enough for most citizens.
+type momentsRoom [16]moment
+
+// moments appends those of an enrolment.
+func (n *enrolment) moments(all []moment) []moment {
+	all = append(all, moment{n.lapsesAt, Lapse})
+	if len(n.reasons) > 0 {
+		return all
+	}
+	for _, at := range n.remindAt {
+		all = append(all, moment{at, Remind})
+	}
+	return append(all, moment{n.visitAt, Visit})
+}
+
+// inOrder sorts moments, and leaves one of those that are alike.
+func inOrder(all []moment) []moment {
+	slices.SortFunc(all, func(a, b moment) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.kind, b.kind))
+	})
+	return slices.Compact(all)
 }
 
 // DueEntries derives the due index's entries from the bytes of a row, for the
@@ -95,12 +115,25 @@ func DueEntries(id string, row []byte, add func(entry []byte)) error {
 	if parts&partCitizen == 0 {
 		return r.damage()
 	}
-	c := Citizen{enrolments: r.enrolments()}
+	var (
+		stages [8]schemas.Instant
+		room   momentsRoom
+	)
+	r.listCodes()
+	n, all := enrolment{remindAt: stages[:0]}, room[:0]
+	for range r.count(enrolmentBytesMin) {
+		r.enrolment(&n)
+		all = n.moments(all)
+	}
 	if r.broken {
 		return r.damage()
 	}
-	var room [dueBytesMin + idBytesMax]byte
-	c.Due(id, func(due Due) { add(due.Append(room[:0])) })
+	entry := Due{Citizen: id}.Append(make([]byte, 0, dueBytesMin+idBytesMax))
+	for _, m := range inOrder(all) {
+		appendInstant(entry[:0], m.at)
+		entry[len(entry)-1] = byte(m.kind)
+		add(entry)
+	}
 	return nil
 }
 

@@ -25,53 +25,89 @@ func (in Interval) stage(n *enrolment) int {
 	return -1
 }
 
+// reminder and visit are a message and what it holds, in one piece of memory,
+// of which a storm asks for a million. It is enough for most citizens.
+type (
+	reminder struct {
+		schemas.ExpiryReminder
+		phone    string
+		benefits [2]schemas.DueBenefit
+	}
+	visit struct {
+		schemas.VisitRequested
+		phone    string
+		seen     schemas.Instant
+		benefits [2]schemas.DueBenefit
+	}
+)
+
 // remind is the one reminder of all enrolments whose stage has the instant.
 func (in Interval) remind(row *Citizen, due Due) (Event, bool) {
-	m := schemas.ExpiryReminder{CitizenID: due.Citizen, FiresAt: due.At, Region: row.region, Phone: row.phone}
+	var m *reminder
 	for i := range row.enrolments {
 		n := &row.enrolments[i]
-		if stage := in.stage(n); stage >= 0 && n.remindAt[stage] == due.At && in.sends(row, n) {
-			m.Benefits = append(m.Benefits, in.dueBenefit(n))
-			m.Stage = max(m.Stage, int32(stage))
+		stage := in.stage(n)
+		if stage < 0 || n.remindAt[stage] != due.At || !in.sends(row, n) {
+			continue
 		}
+		if m == nil {
+			m = &reminder{ExpiryReminder: schemas.ExpiryReminder{CitizenID: due.Citizen, FiresAt: due.At, Region: row.region}}
+			m.Benefits = m.benefits[:0]
+		}
+		m.Benefits = append(m.Benefits, in.dueBenefit(n))
+		m.Stage = max(m.Stage, int32(stage))
 	}
-	if len(m.Benefits) == 0 {
+	if m == nil {
 		return Event{}, false
 	}
-	m.EventID = eventID(m.Benefits, "reminder", due.Citizen, strconv.Itoa(int(m.Stage)))
-	m.Catalogue = row.catalogue.String()
-	return Event{Reminder: &m}, true
+	var room [256]byte
+	id := append(append(room[:0], "reminder\n"...), due.Citizen...)
+	id = strconv.AppendInt(append(id, '\n'), int64(m.Stage), 10)
+	m.EventID = eventID(id, m.Benefits)
+	m.Phone = row.phone.pointer(&m.phone)
+	m.Catalogue = in.rules.hashText(row.catalogue)
+	return Event{Reminder: &m.ExpiryReminder}, true
 }
 
 // visit is the one visit of all enrolments whose visit has the instant.
 func (in Interval) visit(row *Citizen, due Due) (Event, bool) {
-	m := schemas.VisitRequested{CitizenID: due.Citizen, FiresAt: due.At, Region: row.region, Phone: row.phone}
+	var m *visit
 	for i := range row.enrolments {
-		if n := &row.enrolments[i]; n.visitAt == due.At && due.At > in.messages && in.sends(row, n) {
-			m.Benefits = append(m.Benefits, in.dueBenefit(n))
+		n := &row.enrolments[i]
+		if n.visitAt != due.At || due.At <= in.messages || !in.sends(row, n) {
+			continue
 		}
+		if m == nil {
+			m = &visit{VisitRequested: schemas.VisitRequested{CitizenID: due.Citizen, FiresAt: due.At, Region: row.region}}
+			m.Benefits = m.benefits[:0]
+		}
+		m.Benefits = append(m.Benefits, in.dueBenefit(n))
 	}
-	if len(m.Benefits) == 0 {
+	if m == nil {
 		return Event{}, false
 	}
-	m.EventID = eventID(m.Benefits, "visit", due.Citizen)
+	var room [256]byte
+	m.EventID = eventID(append(append(room[:0], "visit\n"...), due.Citizen...), m.Benefits)
+	m.Phone = row.phone.pointer(&m.phone)
 	m.Priority = row.priority(due.At)
-	m.LastSeenAt = row.lastSeenAt
+	m.LastSeenAt = row.lastSeenAt.pointer(&m.seen)
 	m.Leads = append([]schemas.Lead{}, row.leads...)
-	m.Catalogue = row.catalogue.String()
-	return Event{Visit: &m}, true
+	m.Catalogue = in.rules.hashText(row.catalogue)
+	return Event{Visit: &m.VisitRequested}, true
 }
 
 func (in Interval) dueBenefit(n *enrolment) schemas.DueBenefit {
 	return schemas.DueBenefit{Benefit: n.benefit, Department: n.department, DueOn: n.dueOn, DaysLeft: int32(n.dueOn - in.date)}
 }
 
-// eventID is the id of a message about benefits.
-func eventID(benefits []schemas.DueBenefit, fields ...string) string {
+// eventID is the id of a message about benefits, whose other fields are joined
+// already.
+func eventID(joined []byte, benefits []schemas.DueBenefit) string {
 	for i := range benefits {
-		fields = append(fields, benefits[i].Benefit+":"+benefits[i].DueOn.String())
+		joined = append(append(joined, '\n'), benefits[i].Benefit...)
+		joined = benefits[i].DueOn.AppendText(append(joined, ':'))
 	}
-	return schemas.EventID(fields...)
+	return schemas.EventIDOf(joined)
 }
 
 // The priorities of a visit, and what they rest on.
@@ -88,10 +124,11 @@ const (
 
 // priority says how pressing a visit at an instant is.
 func (c *Citizen) priority(at schemas.Instant) string {
-	if c.lastSeenAt == nil || *c.lastSeenAt < at-unseenMax {
+	if !c.lastSeenAt.given || c.lastSeenAt.value < at-unseenMax {
 		return priorityHigh
 	}
-	var kinds, sources []string
+	var kindsRoom, sourcesRoom [8]string
+	kinds, sources := kindsRoom[:0], sourcesRoom[:0]
 	for i := range c.weak {
 		if trace := &c.weak[i]; at-tracesWithin <= trace.OccurredAt && trace.OccurredAt <= at {
 			kinds, sources = append(kinds, trace.Kind), append(sources, trace.Source)

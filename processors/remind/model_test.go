@@ -310,6 +310,7 @@ type engine struct {
 	rows  map[string][]byte
 	index map[string]bool
 	stale bool // entries of rows that have moved on stay in the index
+	used  Row  // into which the rows of fires are read, one after the other
 }
 
 // tickRow is the key of the tick's row; it is a citizen's too.
@@ -380,6 +381,20 @@ func (e *engine) row(key string) *Row {
 		e.t.Fatalf("a row came back from its bytes as another:\n%x\n%x", e.rows[key], again)
 	}
 	return row
+}
+
+// citizen reads a citizen's row for a fire.
+func (e *engine) citizen(id string) *Citizen {
+	if e.rows[id] == nil {
+		return &Citizen{}
+	}
+	if err := DecodeRowInto(&e.used, e.rows[id]); err != nil {
+		e.t.Fatal(err)
+	}
+	if again := AppendRow(nil, &e.used); !bytes.Equal(again, e.rows[id]) {
+		e.t.Fatalf("a row read into a used one came back as another:\n%x\n%x", e.rows[id], again)
+	}
+	return &e.used.Citizen
 }
 
 func (e *engine) entries(key string, row []byte) (all []string) {
@@ -456,7 +471,7 @@ func (e *engine) fire(t *schemas.ClockTick) (events []said, over bool) {
 		if due.At <= interval.after || due.At > interval.to {
 			e.t.Fatalf("the range of the tick from %s to %s holds an entry of %s", interval.after, interval.to, due.At)
 		}
-		if event, is := interval.Fire(&e.row(due.Citizen).Citizen, due); is {
+		if event, is := interval.Fire(e.citizen(due.Citizen), due); is {
 			events = append(events, said{due.Citizen, event})
 		}
 		row.Partition.Cursor = entry

@@ -53,7 +53,8 @@ func (r *Rules) Renew(row *Citizen, id string, clock schemas.Instant) (Event, bo
 
 // entry is the last ScheduleEntry, as far as a row needs it.
 func (c *Citizen) entry(id string) *schemas.ScheduleEntry {
-	e := &schemas.ScheduleEntry{CitizenID: id, Region: c.region, Phone: c.phone, LastSeenAt: c.lastSeenAt, Leads: c.leads, Weak: c.weak}
+	e := &schemas.ScheduleEntry{CitizenID: id, Region: c.region, Leads: c.leads, Weak: c.weak,
+		Phone: c.phone.pointer(new(string)), LastSeenAt: c.lastSeenAt.pointer(new(schemas.Instant))}
 	if c.clock != NoTick {
 		e.Clock = &c.clock
 	}

@@ -3,7 +3,6 @@ package remind
 import (
 	"encoding/hex"
 	"slices"
-	"strings"
 
 	"github.com/vouch-engine/vouch/schemas"
 	"github.com/vouch-engine/vouch/schemas/catalogue"
@@ -14,6 +13,15 @@ type Rules struct {
 	catalogue *catalogue.Catalogue
 	zone      schemas.Zone
 	hash      catalogueHash
+}
+
+// hashText is a catalogue's hash as records carry it. Almost always it is that
+// of these rules, which is there already.
+func (r *Rules) hashText(hash catalogueHash) string {
+	if hash == r.hash {
+		return r.catalogue.Hash()
+	}
+	return hash.String()
 }
 
 // New gives the steps under a catalogue.
@@ -41,41 +49,38 @@ type Event struct {
 //
 // An enrolment of a benefit that the catalogue does not know is held and counts
 // for nothing: the certifier may have been given a later catalogue first. The
-// row shares no memory with the entry.
+// row shares the entry's texts, and nothing else: where these lie in memory that
+// is used again, the row goes through its bytes before that.
 func (r *Rules) OnEntry(row *Citizen, e *schemas.ScheduleEntry, at, clock schemas.Instant) (Event, bool) {
-	said := row.stands(row.latest(clock))
+	before := *row
 	*row = r.citizen(e, at)
-	now := row.stands(row.latest(clock))
-	if slices.EqualFunc(said, now, equalStanding) {
+	if row.standsLike(row.latest(clock), &before, before.latest(clock)) {
 		return Event{}, false
 	}
-	if len(now) == 0 {
+	if len(row.enrolments) == 0 {
 		return Event{Left: true}, true
 	}
-	return Event{Standing: row.standing(e.CitizenID, row.latest(clock))}, true
+	return Event{Standing: r.standing(row, e.CitizenID, row.latest(clock))}, true
 }
 
 // citizen is the row of an entry.
 func (r *Rules) citizen(e *schemas.ScheduleEntry, at schemas.Instant) Citizen {
 	c := Citizen{
 		at: at, clock: NoTick, catalogue: r.hash,
-		region: strings.Clone(e.Region), phone: cloneText(e.Phone),
-		leads: r.cloneLeads(e.Leads), weak: r.cloneLeads(e.Weak),
+		region: e.Region, phone: given(e.Phone), lastSeenAt: given(e.LastSeenAt),
+		leads: slices.Clone(e.Leads), weak: slices.Clone(e.Weak),
+		enrolments: make([]enrolment, 0, len(e.Benefits)),
 	}
 	if e.Clock != nil {
 		c.clock = *e.Clock
 	}
-	if e.LastSeenAt != nil {
-		seen := *e.LastSeenAt
-		c.lastSeenAt = &seen
-	}
 	ofDay := schemas.Instant(r.catalogue.SendAt+spread(e.CitizenID, r.catalogue.SpreadMinutes)) * schemas.Minute
 	for i := range e.Benefits {
-		if benefit, known := r.catalogue.BenefitIndex(e.Benefits[i].Benefit); known {
-			c.enrolments = append(c.enrolments, r.enrolment(&e.Benefits[i], benefit, ofDay))
+		s := &e.Benefits[i]
+		if benefit, known := r.catalogue.BenefitIndex(s.Benefit); known {
+			c.enrolments = append(c.enrolments, r.enrolment(s, benefit, ofDay))
 		} else {
-			s := &e.Benefits[i]
-			c.unknown = append(c.unknown, schemas.ScheduledBenefit{Benefit: strings.Clone(s.Benefit), DueOn: s.DueOn, Reasons: cloneTexts(s.Reasons)})
+			c.unknown = append(c.unknown, schemas.ScheduledBenefit{Benefit: s.Benefit, DueOn: s.DueOn, Reasons: slices.Clone(s.Reasons)})
 		}
 	}
 	return c
@@ -87,41 +92,13 @@ func (r *Rules) enrolment(s *schemas.ScheduledBenefit, benefit int, ofDay schema
 	b := &r.catalogue.Benefits[benefit]
 	n := enrolment{
 		benefit: b.Code, department: b.Department, dueOn: s.DueOn,
-		reasons:  cloneTexts(s.Reasons),
+		reasons:  slices.Clone(s.Reasons),
 		lapsesAt: r.zone.StartOf(r.catalogue.LapseOn(benefit, s.DueOn)),
 	}
 	n.visitAt = r.zone.Instant(s.DueOn-schemas.Date(b.VisitDays), ofDay)
+	n.remindAt = make([]schemas.Instant, 0, len(b.Reminders))
 	for _, days := range b.Reminders {
 		n.remindAt = append(n.remindAt, r.zone.Instant(s.DueOn-schemas.Date(days), ofDay))
 	}
 	return n
-}
-
-// cloneLeads copies leads. Codes of the catalogue stand for themselves.
-func (r *Rules) cloneLeads(leads []schemas.Lead) []schemas.Lead {
-	all := slices.Clone(leads)
-	for i := range all {
-		if kind, known := r.catalogue.KindIndex(all[i].Kind); known && r.catalogue.Kinds[kind].Source == all[i].Source {
-			all[i].Kind, all[i].Source = r.catalogue.Kinds[kind].Code, r.catalogue.Kinds[kind].Source
-			continue
-		}
-		all[i].Kind, all[i].Source = strings.Clone(all[i].Kind), strings.Clone(all[i].Source)
-	}
-	return all
-}
-
-func cloneTexts(texts []string) []string {
-	all := slices.Clone(texts)
-	for i := range all {
-		all[i] = strings.Clone(all[i])
-	}
-	return all
-}
-
-func cloneText(text *string) *string {
-	if text == nil {
-		return nil
-	}
-	clone := strings.Clone(*text)
-	return &clone
 }

@@ -33,6 +33,8 @@ import (
 type Row struct {
 	Citizen   Citizen
 	Partition *Partition // nil in the row of a key that no tick has
+
+	codes []string // memory for DecodeRowInto
 }
 
 // Empty tells whether a row holds nothing, so that its key may go.
@@ -88,7 +90,7 @@ func appendPartition(b []byte, p *Partition) []byte {
 }
 
 func appendCitizen(b []byte, c *Citizen) []byte {
-	var room [24]string
+	var room [24]string // enough for most citizens
 	codes := c.codes(room[:0])
 	b = binary.AppendUvarint(b, uint64(len(codes)))
 	for _, code := range codes {
@@ -100,7 +102,7 @@ func appendCitizen(b []byte, c *Citizen) []byte {
 	}
 	b = append(b, c.catalogue[:]...)
 	b = append(b, flag(c.clock != NoTick, citizenClock)|flag(c.region != "", citizenRegion)|
-		flag(c.phone != nil, citizenPhone)|flag(c.lastSeenAt != nil, citizenSeen)|flag(len(c.unknown) > 0, citizenUnknown))
+		flag(c.phone.given, citizenPhone)|flag(c.lastSeenAt.given, citizenSeen)|flag(len(c.unknown) > 0, citizenUnknown))
 	b = binary.AppendVarint(b, int64(c.at))
 	if c.clock != NoTick {
 		b = binary.AppendVarint(b, int64(c.clock))
@@ -108,11 +110,11 @@ func appendCitizen(b []byte, c *Citizen) []byte {
 	if c.region != "" {
 		b = appendText(b, c.region)
 	}
-	if c.phone != nil {
-		b = appendText(b, *c.phone)
+	if c.phone.given {
+		b = appendText(b, c.phone.value)
 	}
-	if c.lastSeenAt != nil {
-		b = binary.AppendVarint(b, int64(*c.lastSeenAt))
+	if c.lastSeenAt.given {
+		b = binary.AppendVarint(b, int64(c.lastSeenAt.value))
 	}
 	b = appendLeads(appendLeads(b, c.leads, codes), c.weak, codes)
 	if len(c.unknown) > 0 {
@@ -162,22 +164,21 @@ func appendLeads(b []byte, leads []schemas.Lead, codes codeList) []byte {
 // codes lists the codes of a row, in the order in which they come up.
 func (c *Citizen) codes(codes codeList) codeList {
 	for i := range c.enrolments {
-		codes.add(c.enrolments[i].benefit)
-		codes.add(c.enrolments[i].department)
-		for _, reason := range c.enrolments[i].reasons {
-			codes.add(reason)
+		n := &c.enrolments[i]
+		codes = codes.with(n.benefit).with(n.department)
+		for _, reason := range n.reasons {
+			codes = codes.with(reason)
 		}
 	}
 	for _, leads := range [...][]schemas.Lead{c.leads, c.weak} {
 		for i := range leads {
-			codes.add(leads[i].Kind)
-			codes.add(leads[i].Source)
+			codes = codes.with(leads[i].Kind).with(leads[i].Source)
 		}
 	}
 	for i := range c.unknown {
-		codes.add(c.unknown[i].Benefit)
+		codes = codes.with(c.unknown[i].Benefit)
 		for _, reason := range c.unknown[i].Reasons {
-			codes.add(reason)
+			codes = codes.with(reason)
 		}
 	}
 	return codes
@@ -185,43 +186,57 @@ func (c *Citizen) codes(codes codeList) codeList {
 
 // DecodeRow reads what AppendRow wrote. The row shares no memory with b.
 func DecodeRow(b []byte) (*Row, error) {
-	r, parts, err := readRow(b)
-	if err != nil {
-		return nil, err
-	}
 	row := &Row{}
-	if parts&partPartition != 0 {
-		row.Partition = r.partition()
-	}
-	if parts&partCitizen != 0 {
-		r.citizen(&row.Citizen)
-	}
-	if r.rest != "" {
-		r.broken = true
-	}
-	if err := r.damage(); err != nil {
+	if err := DecodeRowInto(row, b); err != nil {
 		return nil, err
 	}
 	return row, nil
 }
 
-// readRow begins to read a row; its parts come in the order partition, citizen.
-func readRow(b []byte) (r *rowReader, parts byte, err error) {
-	if len(b) < 2 {
-		return nil, 0, errors.New("remind: decode row: it is cut off")
+// DecodeRowInto is DecodeRow into a row that was used before and whose memory is
+// used again, as by a tick, which reads a row a fire. Events share none of that
+// memory. After an error the row holds nothing of use.
+func DecodeRowInto(row *Row, b []byte) error {
+	r, parts, err := readRow(b)
+	if err != nil {
+		return err
 	}
-	if b[0] != rowVersion {
-		return nil, 0, fmt.Errorf("remind: decode row: format %d is not known to this program, which reads %d: use the version that wrote it, or a later one", b[0], rowVersion)
+	r.texts, r.codes = string(b), row.codes
+	row.Partition = nil
+	if parts&partPartition != 0 {
+		row.Partition = r.partition()
 	}
-	r = &rowReader{rest: string(b[2:]), broken: b[1]&^(partCitizen|partPartition) != 0}
-	return r, b[1], nil
+	if parts&partCitizen != 0 {
+		r.citizen(&row.Citizen)
+	} else {
+		row.Citizen = Citizen{}
+	}
+	row.codes = r.codes
+	if r.at < len(r.bytes) {
+		r.broken = true
+	}
+	return r.damage()
 }
 
-// rowReader reads the parts of a row, one after the other; texts share the
-// memory of rest. After a part that is not there all others are zero.
+// readRow begins to read a row; its parts come in the order partition, citizen.
+func readRow(b []byte) (r rowReader, parts byte, err error) {
+	if len(b) < 2 {
+		return r, 0, errors.New("remind: decode row: it is cut off")
+	}
+	if b[0] != rowVersion {
+		return r, 0, fmt.Errorf("remind: decode row: format %d is not known to this program, which reads %d: use the version that wrote it, or a later one", b[0], rowVersion)
+	}
+	return rowReader{bytes: b, at: 2, broken: b[1]&^(partCitizen|partPartition) != 0}, b[1], nil
+}
+
+// rowReader reads the parts of a row, one after the other. After a part that is
+// not there all others are zero.
 type rowReader struct {
-	rest   string
-	codes  []string
+	bytes  []byte
+	at     int      // where the next part begins
+	texts  string   // the bytes once more, for those that are kept to share; empty if none is, and all are then
+	codes  []string // the row's list, if texts are asked for
+	known  int      // how many codes it has
 	broken bool
 }
 
@@ -241,95 +256,128 @@ func (r *rowReader) partition() *Partition {
 	return p
 }
 
+// citizen reads every field of a citizen, into the slices that are there.
 func (r *rowReader) citizen(c *Citizen) {
-	c.enrolments = r.enrolments()
+	r.listCodes()
+	c.enrolments = resized(c.enrolments, r.count(enrolmentBytesMin))
+	for i := range c.enrolments {
+		r.enrolment(&c.enrolments[i])
+	}
 	for i := range c.catalogue {
 		c.catalogue[i] = r.byte()
 	}
 	flags := r.byte()
+	r.broken = r.broken || flags >= citizenUnknown<<1
 	c.at, c.clock = schemas.Instant(r.signed()), NoTick
 	if flags&citizenClock != 0 {
 		c.clock = schemas.Instant(r.signed())
 	}
+	c.region, c.phone, c.lastSeenAt = "", optional[string]{}, optional[schemas.Instant]{}
 	if flags&citizenRegion != 0 {
 		c.region = r.text()
 	}
 	if flags&citizenPhone != 0 {
-		phone := r.text()
-		c.phone = &phone
+		c.phone = optional[string]{r.text(), true}
 	}
 	if flags&citizenSeen != 0 {
-		seen := schemas.Instant(r.signed())
-		c.lastSeenAt = &seen
+		c.lastSeenAt = optional[schemas.Instant]{schemas.Instant(r.signed()), true}
 	}
-	c.leads, c.weak = r.leads(), r.leads()
+	c.leads = r.leads(c.leads)
+	c.weak = r.leads(c.weak)
+	c.unknown = c.unknown[:0]
 	if flags&citizenUnknown != 0 {
-		c.unknown = make([]schemas.ScheduledBenefit, r.count(3))
+		c.unknown = resized(c.unknown, r.count(unknownBytesMin))
 		for i := range c.unknown {
-			c.unknown[i] = schemas.ScheduledBenefit{Benefit: r.code(), Reasons: r.reasons(), DueOn: schemas.Date(r.signed())}
+			s := &c.unknown[i]
+			s.Benefit = r.code()
+			s.Reasons = r.reasons(s.Reasons)
+			s.DueOn = schemas.Date(r.signed())
 		}
 	}
 }
 
-func (r *rowReader) reasons() (all []string) {
-	for range r.count(1) {
-		all = append(all, r.code())
-	}
-	return all
-}
+// The fewest bytes that each of a count of things takes.
+const (
+	enrolmentBytesMin = 7
+	leadBytesMin      = 3
+	unknownBytesMin   = 3
+)
 
-func (r *rowReader) enrolments() []enrolment {
-	r.codes = make([]string, 0, 24)
-	for range r.count(1) {
-		r.codes = append(r.codes, r.text())
+// listCodes reads the list that codes are places in.
+func (r *rowReader) listCodes() {
+	r.known = r.count(1)
+	if r.texts != "" {
+		r.codes = resized(r.codes, r.known)
 	}
-	all := make([]enrolment, r.count(7))
-	for i := range all {
-		n := &all[i]
-		n.benefit, n.department = r.code(), r.code()
-		n.reasons = r.reasons()
-		n.dueOn = schemas.Date(r.signed())
-		midnight := schemas.Instant(n.dueOn) * schemas.Day
-		n.lapsesAt = midnight + schemas.Instant(r.signed())
-		n.visitAt = midnight + schemas.Instant(r.signed())
-		n.remindAt = make([]schemas.Instant, r.count(1))
-		for stage := range n.remindAt {
-			n.remindAt[stage] = midnight + schemas.Instant(r.signed())
+	for i := range r.known {
+		if code := r.text(); r.texts != "" {
+			r.codes[i] = code
 		}
 	}
-	return all
 }
 
-func (r *rowReader) leads() []schemas.Lead {
-	all := make([]schemas.Lead, r.count(3))
-	for i := range all {
-		all[i] = schemas.Lead{Kind: r.code(), Source: r.code(), OccurredAt: schemas.Instant(r.signed())}
+func (r *rowReader) enrolment(n *enrolment) {
+	n.benefit, n.department = r.code(), r.code()
+	n.reasons = r.reasons(n.reasons)
+	n.dueOn = schemas.Date(r.signed())
+	midnight := schemas.Instant(n.dueOn) * schemas.Day
+	n.lapsesAt = midnight + schemas.Instant(r.signed())
+	n.visitAt = midnight + schemas.Instant(r.signed())
+	n.remindAt = resized(n.remindAt, r.count(1))
+	for stage := range n.remindAt {
+		n.remindAt[stage] = midnight + schemas.Instant(r.signed())
 	}
-	return all
 }
+
+func (r *rowReader) reasons(into []string) []string {
+	into = into[:0]
+	for range r.count(1) {
+		into = append(into, r.code())
+	}
+	return into
+}
+
+func (r *rowReader) leads(into []schemas.Lead) []schemas.Lead {
+	into = resized(into, r.count(leadBytesMin))
+	for i := range into {
+		into[i] = schemas.Lead{Kind: r.code(), Source: r.code(), OccurredAt: schemas.Instant(r.signed())}
+	}
+	return into
+}
+
+// resized is a slice of n things to be overwritten, with the memory that those
+// of before hold.
+func resized[T any](all []T, n int) []T {
+	if n > cap(all) {
+		all = append(make([]T, 0, n), all[:cap(all)]...)
+	}
+	return all[:n]
+}
+
+// end leaves nothing to read.
+func (r *rowReader) end() { r.broken, r.at = true, len(r.bytes) }
 
 func (r *rowReader) byte() byte {
-	if r.rest == "" {
+	if r.at >= len(r.bytes) {
 		r.broken = true
 		return 0
 	}
-	b := r.rest[0]
-	r.rest = r.rest[1:]
-	return b
+	r.at++
+	return r.bytes[r.at-1]
 }
 
-// unsigned reads a uvarint, in the manner of encoding/binary, which has none
-// for strings.
-func (r *rowReader) unsigned() (n uint64) {
-	for shift := 0; shift < 64; shift += 7 {
-		b := r.byte()
-		n |= uint64(b&0x7f) << shift
-		if b < 0x80 {
-			return n
-		}
+func (r *rowReader) unsigned() uint64 {
+	if r.at < len(r.bytes) && r.bytes[r.at] < 0x80 { // most are small
+		r.at++
+		return uint64(r.bytes[r.at-1])
 	}
-	r.broken = true
-	return 0
+	n, size := binary.Uvarint(r.bytes[r.at:])
+	if size <= 0 {
+		r.end()
+		return 0
+	}
+	r.at += size
+	return n
 }
 
 func (r *rowReader) signed() int64 {
@@ -341,8 +389,8 @@ func (r *rowReader) signed() int64 {
 // damaged row must not ask for more memory than its bytes can fill.
 func (r *rowReader) count(bytesEach int) int {
 	n := r.unsigned()
-	if r.broken || n > 1<<31 || int(n)*bytesEach > len(r.rest) {
-		r.broken, r.rest = true, ""
+	if r.broken || n > 1<<31 || int(n)*bytesEach > len(r.bytes)-r.at {
+		r.end()
 		return 0
 	}
 	return int(n)
@@ -350,15 +398,21 @@ func (r *rowReader) count(bytesEach int) int {
 
 func (r *rowReader) text() string {
 	n := r.count(1)
-	text := r.rest[:n]
-	r.rest = r.rest[n:]
-	return text
+	from := r.at
+	r.at += n
+	if r.texts == "" {
+		return ""
+	}
+	return r.texts[from:r.at]
 }
 
 func (r *rowReader) code() string {
 	n := r.unsigned()
-	if n >= uint64(len(r.codes)) {
+	if n >= uint64(r.known) {
 		r.broken = true
+		return ""
+	}
+	if r.texts == "" {
 		return ""
 	}
 	return r.codes[n]
@@ -367,10 +421,11 @@ func (r *rowReader) code() string {
 // codeList numbers the codes of a row in the order in which they come up.
 type codeList []string
 
-func (l *codeList) add(code string) {
-	if !slices.Contains(*l, code) {
-		*l = append(*l, code)
+func (l codeList) with(code string) codeList {
+	if slices.Contains(l, code) {
+		return l
 	}
+	return append(l, code)
 }
 
 func (l codeList) append(b []byte, code string) []byte {

@@ -23,6 +23,7 @@ type Interval struct {
 	messages schemas.Instant // reminders and visits up to it do not fire
 	to       schemas.Instant // T
 	date     schemas.Date    // of T
+	rules    *Rules
 }
 
 // OnTick gives the interval of a tick. It is false for a tick that the
@@ -34,7 +35,7 @@ type Interval struct {
 // After the last one Over moves the clock. Between the rounds of a tick the
 // partition takes no ScheduleEntry, so that all are judged by the same rows.
 func (r *Rules) OnTick(p *Partition, t *schemas.ClockTick) (Interval, bool) {
-	in := Interval{after: p.Clock, messages: p.Clock, to: t.At, date: r.zone.Date(t.At)}
+	in := Interval{after: p.Clock, messages: p.Clock, to: t.At, date: r.zone.Date(t.At), rules: r}
 	if p.Clock == NoTick {
 		// Whoever has lapsed has lapsed; but nobody is sent the messages of
 		// years on the day on which the engine is switched on.
@@ -78,7 +79,7 @@ func (in Interval) lapse(row *Citizen, due Due) (Event, bool) {
 	}
 	for i := range row.enrolments {
 		if row.enrolments[i].lapsesAt == due.At {
-			return Event{Standing: row.standing(due.Citizen, due.At)}, true
+			return Event{Standing: in.rules.standing(row, due.Citizen, due.At)}, true
 		}
 	}
 	return Event{}, false
