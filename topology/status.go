@@ -13,6 +13,23 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
+// coordinatorTimeout is how long a cluster may take to have a coordinator for a
+// group: a new one makes the topic of offsets when it is first asked.
+// coordinatorPause is the wait between two questions.
+const (
+	coordinatorTimeout = 10 * time.Second
+	coordinatorPause   = 100 * time.Millisecond
+)
+
+func coordinatorMissing(err error) bool {
+	for _, missing := range []error{kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.CoordinatorLoadInProgress} {
+		if errors.Is(err, missing) {
+			return true
+		}
+	}
+	return false
+}
+
 // Status is how far the engine has come.
 type Status struct {
 	Groups []GroupStatus
@@ -62,6 +79,10 @@ func ReadStatus(ctx context.Context, client *kgo.Client, prefix string) (s Statu
 	admin := kadm.NewClient(client)
 	for _, name := range []string{CertifierGroup, TimerGroup} {
 		group, err := readGroup(ctx, admin, prefix, name)
+		for end := time.Now().Add(coordinatorTimeout); coordinatorMissing(err) && time.Now().Before(end) && ctx.Err() == nil; {
+			time.Sleep(coordinatorPause)
+			group, err = readGroup(ctx, admin, prefix, name)
+		}
 		if err != nil {
 			return s, err
 		}
