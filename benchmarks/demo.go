@@ -12,23 +12,26 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/vouch-engine/vouch/benchmarks/city"
 	"github.com/vouch-engine/vouch/processors/certify"
 	"github.com/vouch-engine/vouch/schemas"
 	"github.com/vouch-engine/vouch/schemas/avro"
+	"github.com/vouch-engine/vouch/schemas/facts"
 	"github.com/vouch-engine/vouch/topology"
 )
 
 // The limits of a demo.
 const (
 	demoPartitions = 4
-	demoStill      = 30 * time.Second      // the certifier has decided nothing for so long: the demo fails
+	demoStill      = 30 * time.Second      // a group has taken no record for so long: the demo fails
 	demoLook       = 50 * time.Millisecond // between two looks at how far it is
 	demoStop       = 15 * time.Second      // for a clean end; it promises 10 s
 )
@@ -45,9 +48,9 @@ type DemoOptions struct {
 }
 
 // Demo shows a year of a city on a broker inside this process: the facts are
-// written to its topics, the certifier decides them, what consumers see is
-// compared, record by record, with what the same facts lead to offline, and
-// then it tells what happened. It fails if the two differ.
+// written to its topics, the certifier decides them, the timer says who is due,
+// what consumers see is compared, record by record, with what the same facts
+// lead to offline, and then it tells what happened. It fails if the two differ.
 //
 // The facts are in the log before the certifier starts: the order of a
 // partition's inputs is that of their timestamps for what is there when the
@@ -74,8 +77,8 @@ func Demo(ctx context.Context, o DemoOptions) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(state)) }()
 	d := &demo{
-		DemoOptions: o, city: people, brokers: broker.Addresses(), metrics: topology.NewMetrics(),
-		got: records{}, events: map[string][]any{}, topics: map[string]int{},
+		DemoOptions: o, city: people, brokers: broker.Addresses(), metrics: topology.NewMetrics(topology.CertifierGroup),
+		got: newRecords(), events: map[string][]any{}, topics: map[string]int{}, years: years{}, wanted: years{},
 	}
 	defer o.Progress("")
 	d.count()
@@ -85,11 +88,11 @@ func Demo(ctx context.Context, o DemoOptions) (err error) {
 	if err := d.decide(ctx); err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
-	stop := d.certify(state)
-	if err = d.show(ctx, stop.ended); err == nil && o.Serve {
-		err = d.serve(ctx, stop.ended)
+	engine := d.run(state)
+	if err = d.show(ctx, engine.ended); err == nil && o.Serve {
+		err = d.serve(ctx, engine.ended)
 	}
-	if stopped := stop.stop(); err == nil {
+	if stopped := engine.stop(); err == nil {
 		err = stopped
 	}
 	if err != nil {
@@ -107,10 +110,14 @@ type demo struct {
 	facts   int // of the city
 	ticks   int // of them; each is a record on every partition
 
+	enrolled int // people who drew a benefit
+
 	oracle *oracle
 	got    records
 	events map[string][]any // what was written about each citizen, in the order of time
 	topics map[string]int   // how many records
+	years  years            // by what was written
+	wanted years            // by the offline decision
 }
 
 // records is how many input records the facts are on the broker.
@@ -123,11 +130,18 @@ func (d *demo) connect(more ...kgo.Opt) (*kgo.Client, error) {
 // count counts the facts, by making them up once.
 func (d *demo) count() {
 	var f city.Fact
+	enrolled := map[string]bool{}
 	for stream := d.city.Facts(); stream.Next(&f); d.facts++ {
-		if _, tick := f.Record.(*schemas.ClockTick); tick {
+		switch record := f.Record.(type) {
+		case *schemas.ClockTick:
 			d.ticks++
+		case *schemas.RosterEntry:
+			if record.Op == schemas.Enrol {
+				enrolled[record.CitizenID] = true
+			}
 		}
 	}
+	d.enrolled = len(enrolled)
 }
 
 // lines is the city as a facts file. Whoever has read enough closes it.
@@ -169,26 +183,41 @@ func (d *demo) decide(ctx context.Context) error {
 	defer from.Close()
 	defer context.AfterFunc(ctx, func() { from.Close() })()
 	d.oracle = newOracle(d.city.Catalogue(), from, demoPartitions)
+	d.oracle.each = func(output facts.Output) {
+		if output.Key != nil {
+			d.wanted.take(output.Topic, *output.Key, output.Value)
+		}
+	}
 	if err := d.oracle.decide(math.MaxInt64); ctx.Err() == nil {
 		return err
 	}
 	return ctx.Err()
 }
 
-// running is a certifier at work.
+// running is the engine at work.
 type running struct {
 	ended <-chan error
 	stop  func() error // ends it and gives its error, if nobody has read that
 }
 
-// certify starts the certifier.
-func (d *demo) certify(state string) running {
+// run starts certifier and timer. If one ends, so does the other.
+func (d *demo) run(state string) running {
 	ctx, cancel := context.WithCancel(context.Background())
+	together, ctx := errgroup.WithContext(ctx)
+	options := topology.RunOptions{Brokers: d.brokers, Catalogue: d.city.Catalogue(), Logger: d.Logger}
+	together.Go(func() error {
+		certifier := options
+		certifier.State, certifier.Listen, certifier.Metrics = filepath.Join(state, topology.CertifierGroup), d.Listen, d.metrics
+		return topology.RunCertifier(ctx, certifier)
+	})
+	together.Go(func() error {
+		timer := options
+		timer.State = filepath.Join(state, topology.TimerGroup)
+		return topology.RunTimer(ctx, timer)
+	})
 	ended := make(chan error, 1)
 	go func() {
-		ended <- topology.RunCertifier(ctx, topology.RunOptions{
-			Brokers: d.brokers, State: state, Catalogue: d.city.Catalogue(), Listen: d.Listen, Metrics: d.metrics, Logger: d.Logger,
-		})
+		ended <- together.Wait()
 		close(ended)
 	}()
 	return running{ended, func() error {
@@ -197,7 +226,7 @@ func (d *demo) certify(state string) running {
 		case err := <-ended:
 			return err
 		case <-time.After(demoStop):
-			return fmt.Errorf("the certifier did not end within %v", demoStop)
+			return fmt.Errorf("certifier and timer did not end within %v", demoStop)
 		}
 	}}
 }
@@ -218,25 +247,53 @@ func (d *demo) show(ctx context.Context, ended <-chan error) error {
 	return d.tell()
 }
 
-// await waits until the certifier has decided every record.
+// await waits until the certifier has decided every record, and the timer has
+// taken all that it was told.
 func (d *demo) await(ctx context.Context, ended <-chan error) error {
-	for read, moved := 0, time.Now(); ; {
-		now := d.metrics.Totals().Read
-		if now >= d.records() {
-			return nil
+	client, err := d.connect()
+	if err != nil {
+		return fmt.Errorf("connect to the embedded broker: %w", err)
+	}
+	defer client.Close()
+	err = d.awaitNone(ctx, ended, topology.CertifierGroup, func() (int64, error) {
+		return int64(d.records() - d.metrics.Totals().Read), nil
+	})
+	if err != nil {
+		return err
+	}
+	return d.awaitNone(ctx, ended, topology.TimerGroup, func() (lag int64, err error) {
+		status, err := topology.ReadStatus(ctx, client, topology.DefaultPrefix)
+		for _, group := range status.Groups {
+			if group.Name != topology.DefaultPrefix+topology.TimerGroup {
+				continue
+			}
+			for _, topic := range group.Topics {
+				lag += topic.Lag
+			}
 		}
-		if now > read {
-			read, moved = now, time.Now()
-			d.Progress(fmt.Sprintf("%s of %s records are decided", thousands(read), thousands(d.records())))
+		return lag, err
+	})
+}
+
+// awaitNone waits until a group has no more records before it.
+func (d *demo) awaitNone(ctx context.Context, ended <-chan error, group string, count func() (int64, error)) error {
+	for least, moved := int64(-1), time.Now(); ; {
+		left, err := count()
+		if err != nil || left <= 0 {
+			return err
+		}
+		if least < 0 || left < least {
+			least, moved = left, time.Now()
+			d.Progress(fmt.Sprintf("the %s has %s records before it", group, thousands(int(left))))
 		}
 		if time.Since(moved) > demoStill {
-			return fmt.Errorf("the certifier has decided %d of %d records, and no more for %v", read, d.records(), demoStill)
+			return fmt.Errorf("the %s has %d records before it, and has taken none for %v", group, left, demoStill)
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case err := <-ended:
-			return fmt.Errorf("the certifier ended before all was decided: %w", err)
+			return fmt.Errorf("the engine ended before all was decided: %w", err)
 		case <-time.After(demoLook):
 		}
 	}
@@ -245,7 +302,7 @@ func (d *demo) await(ctx context.Context, ended <-chan error) error {
 // read takes in what consumers of committed records see.
 func (d *demo) read(ctx context.Context) error {
 	var text bytes.Buffer
-	options := topology.TailOptions{Prefix: topology.DefaultPrefix, Topics: certifierOutputs, UntilEnd: true}
+	options := topology.TailOptions{Prefix: topology.DefaultPrefix, UntilEnd: true}
 	if err := topology.Tail(ctx, d.connect, avro.New(nil), options, &text); err != nil {
 		return err
 	}
@@ -270,19 +327,26 @@ func (d *demo) read(ctx context.Context) error {
 	return nil
 }
 
-// instant is when an event was decided.
+// instant is when an event was decided, or fired.
 func instant(event any) schemas.Instant {
 	switch e := event.(type) {
 	case *schemas.CertificationCompleted:
 		return e.DecidedAt
 	case *schemas.CertificationRevoked:
 		return e.DecidedAt
+	case *schemas.ExpiryReminder:
+		return e.FiresAt
+	case *schemas.VisitRequested:
+		return e.FiresAt
+	case *schemas.Standing:
+		return e.At
 	default:
 		return e.(*schemas.Alert).At
 	}
 }
 
-// note keeps a record for the story.
+// note keeps a record for the story. Of the Standings, which follow everything
+// else, only those are told of by which somebody has lapsed.
 func (d *demo) note(line []byte) error {
 	var written struct {
 		Topic string          `json:"topic"`
@@ -293,21 +357,38 @@ func (d *demo) note(line []byte) error {
 		return err
 	}
 	d.topics[written.Topic]++
-	var record any
-	switch written.Topic {
-	case topology.CertificationCompleted:
-		record = new(schemas.CertificationCompleted)
-	case topology.CertificationRevoked:
-		record = new(schemas.CertificationRevoked)
-	case topology.Alert:
-		record = new(schemas.Alert)
-	default:
+	record := blank(written.Topic)
+	if record == nil || written.Key == nil {
 		return nil
 	}
-	if err := json.Unmarshal(written.Value, record); err != nil {
+	if string(written.Value) == "null" {
+		record = nil // a tombstone
+	} else if err := json.Unmarshal(written.Value, record); err != nil {
 		return err
 	}
-	d.events[*written.Key] = append(d.events[*written.Key], record)
+	lapses := d.years.take(written.Topic, *written.Key, record)
+	if _, is := record.(*schemas.Standing); record != nil && (!is || lapses) {
+		d.events[*written.Key] = append(d.events[*written.Key], record)
+	}
+	return nil
+}
+
+// blank is an empty record of a topic whose records are about somebody.
+func blank(topic string) any {
+	switch topic {
+	case topology.CertificationCompleted:
+		return new(schemas.CertificationCompleted)
+	case topology.CertificationRevoked:
+		return new(schemas.CertificationRevoked)
+	case topology.ExpiryReminder:
+		return new(schemas.ExpiryReminder)
+	case topology.VisitRequested:
+		return new(schemas.VisitRequested)
+	case topology.Standing:
+		return new(schemas.Standing)
+	case topology.Alert:
+		return new(schemas.Alert)
+	}
 	return nil
 }
 
@@ -315,7 +396,7 @@ func (d *demo) note(line []byte) error {
 // in the difference is nobody's: the city is made up.
 func (d *demo) check() error {
 	if found := compare(d.oracle.records, d.got); !found.equal() {
-		return fmt.Errorf("the certifier did not write what the offline decision gives: %v; the first of them: %s", found, found.lines[0])
+		return fmt.Errorf("the engine did not write what the offline decision gives: %v; the first of them: %s", found, found.lines[0])
 	}
 	here, there := d.metrics.Totals(), d.oracle.fold.Totals()
 	sum := 0
@@ -338,6 +419,19 @@ func (d *demo) check() error {
 	if here.Read != sum || sum != d.records() {
 		return fmt.Errorf("%d records were written, %d read and %d counted: some are lost", d.records(), here.Read, sum)
 	}
+	return d.checkYears()
+}
+
+// checkYears compares how the year went with the offline decision, and counts
+// everybody who drew a benefit once.
+func (d *demo) checkYears() error {
+	here, there := d.years.endings(), d.wanted.endings()
+	if here != there {
+		return fmt.Errorf("by what was written the year ended as %v, by the offline decision as %v", here, there)
+	}
+	if all := here.all(); all != d.enrolled {
+		return fmt.Errorf("%d people drew a benefit, and the endings of %d are counted", d.enrolled, all)
+	}
 	return nil
 }
 
@@ -351,6 +445,6 @@ func (d *demo) serve(ctx context.Context, ended <-chan error) error {
 	case <-ctx.Done():
 		return nil
 	case err := <-ended:
-		return fmt.Errorf("the certifier ended: %w", err)
+		return fmt.Errorf("the engine ended: %w", err)
 	}
 }

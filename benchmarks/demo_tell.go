@@ -16,8 +16,8 @@ import (
 // The form of what is told.
 const (
 	lineWidth  = 78
-	storiesMax = 4 // people who are told of
-	eventsMax  = 4 // records that are shown of one
+	storiesMax = 6 // people who are told of
+	eventsMax  = 6 // records that are shown of one
 )
 
 // story is what may have happened to somebody: in a sentence or two, or
@@ -25,7 +25,7 @@ const (
 type story func(d *demo, p *city.Person, events []any) string
 
 // stories in the order in which they are told.
-var stories = []story{certifiedByData, certifiedByPhone, revoked, misreported, usedAfterDeath}
+var stories = []story{certifiedByData, certifiedByPhone, certifiedByVisit, lapsedUnseen, revoked, misreported, usedAfterDeath}
 
 // tell says what happened to a few people, and then to all.
 func (d *demo) tell() error {
@@ -42,7 +42,7 @@ func (d *demo) tell() error {
 	}
 	d.tellTotals(out)
 	d.tellPeople(out)
-	fmt.Fprintf(out, "\nChecked against the offline decision: equal, %s records and every count.\n", thousands(d.got.count()))
+	fmt.Fprintf(out, "\nChecked against the offline decision: equal, %s records and every count.\n%v\n", thousands(d.got.count()), d.years.endings())
 	if err := out.Flush(); err != nil {
 		return fmt.Errorf("write the story: %w", err)
 	}
@@ -103,6 +103,23 @@ func (d *demo) tellEvent(out io.Writer, event any) {
 			said = append(said, fact.Value)
 		}
 		line(topology.Alert, "%s", strings.Join(said, " "))
+	case *schemas.ExpiryReminder:
+		line(topology.ExpiryReminder, "%d days are left", e.Benefits[0].DaysLeft)
+		tellDue(out, e.Benefits)
+	case *schemas.VisitRequested:
+		line(topology.VisitRequested, "priority %s, %d days are left", e.Priority, e.Benefits[0].DaysLeft)
+		tellDue(out, e.Benefits)
+	case *schemas.Standing:
+		line(topology.Standing, "LAPSED")
+		for _, b := range e.Benefits {
+			fmt.Fprintf(out, "              %-8s was due %s, is %s\n", b.Benefit, b.DueOn, b.Status)
+		}
+	}
+}
+
+func tellDue(out io.Writer, benefits []schemas.DueBenefit) {
+	for _, b := range benefits {
+		fmt.Fprintf(out, "              %-8s is due %s\n", b.Benefit, b.DueOn)
 	}
 }
 
@@ -126,15 +143,64 @@ func certifiedByData(d *demo, p *city.Person, events []any) string {
 		d.date(first.CertifiedAt), pronoun(p, "she", "he"), pronoun(p, "her", "him"), len(first.Benefits), first.Benefits[0].ValidUntil)
 }
 
-// certifiedByPhone: no department saw them, and they did it themselves.
+// certifiedByPhone: no department saw them, a reminder came, and they did it
+// themselves.
 func certifiedByPhone(d *demo, p *city.Person, events []any) string {
-	only, is := events[0].(*schemas.CertificationCompleted)
-	if !is || len(events) > 1 || only.Kind != "FACE_SELF" || !only.Benefits[0].InTime {
+	last, is := events[len(events)-1].(*schemas.CertificationCompleted)
+	if !is || len(events) != 2 || last.Kind != "FACE_SELF" || !last.Benefits[0].InTime {
 		return ""
 	}
-	left := only.Benefits[0].PreviousDueOn - d.date(only.CertifiedAt)
-	return fmt.Sprintf("was seen by no department, and showed %s face to the phone on %s, %d days before %s was due.",
-		pronoun(p, "her", "his"), d.date(only.CertifiedAt), left, pronoun(p, "she", "he"))
+	reminder, is := events[0].(*schemas.ExpiryReminder)
+	if !is {
+		return ""
+	}
+	left := last.Benefits[0].PreviousDueOn - d.date(last.CertifiedAt)
+	return fmt.Sprintf("was seen by no department, and was reminded on %s. %s showed %s face to the phone on %s, %d days before %s was due.",
+		d.date(reminder.FiresAt), pronoun(p, "She", "He"), pronoun(p, "her", "his"), d.date(last.CertifiedAt), left, pronoun(p, "she", "he"))
+}
+
+// certifiedByVisit: reminders were of no use, and somebody came.
+func certifiedByVisit(d *demo, p *city.Person, events []any) string {
+	last, is := events[len(events)-1].(*schemas.CertificationCompleted)
+	if !is || last.Channel != "HOME_VISIT" || !last.Benefits[0].InTime {
+		return ""
+	}
+	reminders, visit := reminded(events[:len(events)-1])
+	if reminders == 0 || visit == nil {
+		return ""
+	}
+	return fmt.Sprintf("was reminded and did nothing. On %s a visit was asked for, on %s somebody called and saw %s, and %s need not come anywhere.",
+		d.date(visit.FiresAt), d.date(last.CertifiedAt), pronoun(p, "her", "him"), pronoun(p, "she", "he"))
+}
+
+// lapsedUnseen: neither reminders nor a visit led to anything.
+func lapsedUnseen(d *demo, p *city.Person, events []any) string {
+	last, is := events[len(events)-1].(*schemas.Standing)
+	if !is || p.Way != city.ByNobody {
+		return ""
+	}
+	reminders, visit := reminded(events[:len(events)-1])
+	if reminders < 2 || visit == nil {
+		return ""
+	}
+	return fmt.Sprintf("was reminded, and a visit was asked for on %s. Nothing came that shows for certain that %s is alive: on %s what %s draws lapsed, until something does.",
+		d.date(visit.FiresAt), pronoun(p, "she", "he"), d.date(last.At), pronoun(p, "she", "he"))
+}
+
+// reminded counts the reminders among events and gives the last visit asked
+// for; none of either if there is anything else.
+func reminded(events []any) (reminders int, visit *schemas.VisitRequested) {
+	for _, event := range events {
+		switch e := event.(type) {
+		case *schemas.ExpiryReminder:
+			reminders++
+		case *schemas.VisitRequested:
+			visit = e
+		default:
+			return 0, nil
+		}
+	}
+	return reminders, visit
 }
 
 // revoked: what was certified rested on a record that was withdrawn.
@@ -202,34 +268,23 @@ func (d *demo) tellTotals(out io.Writer) {
 	row("quarantined", quarantined, fmt.Sprintf("for %d reasons, their bytes untouched", len(totals.Quarantined)))
 	row("= read", totals.Read, "nothing is lost")
 	fmt.Fprintf(out, "\nWhat was written\n")
-	for _, topic := range certifierOutputs {
+	for _, topic := range topology.OutputTopics {
 		row(topic, d.topics[topic], "")
 	}
 }
 
-// tellPeople says how those came to be certified who were.
+// tellPeople says how the year ended for those who drew a benefit.
 func (d *demo) tellPeople(out io.Writer) {
-	channels := map[string]int{}
-	all := 0
-	for _, events := range d.events {
-		channel := ""
-		for _, event := range events {
-			if e, is := event.(*schemas.CertificationCompleted); is && (channel == "" || e.Channel != "AUTOMATIC") {
-				channel = e.Channel
-			}
-		}
-		if channel != "" {
-			channels[channel]++
-			all++
-		}
-	}
+	e := d.years.endings()
 	fmt.Fprintf(out, "\nHow people were certified\n")
-	for _, way := range []struct{ channel, name string }{
-		{"AUTOMATIC", "by data alone"}, {"SELF_SERVICE", "by phone"}, {"COUNTER", "at a counter"}, {"HOME_VISIT", "by a visit"},
+	for _, way := range []struct {
+		name   string
+		people int
+	}{
+		{"by data alone", e.data}, {"by phone", e.phone}, {"at a counter", e.counter}, {"after a visit", e.visit}, {"lapsed at the end", e.lapsed}, {"neither", e.neither},
 	} {
-		fmt.Fprintf(out, "  %-24s%10s  %4.1f %%\n", way.name, thousands(channels[way.channel]), 100*float64(channels[way.channel])/float64(d.citizens()))
+		fmt.Fprintf(out, "  %-24s%10s  %4.1f %%\n", way.name, thousands(way.people), 100*float64(way.people)/float64(e.all()))
 	}
-	fmt.Fprintf(out, "  %-24s%10s  %4.1f %%\n", "not at all", thousands(d.citizens()-all), 100*float64(d.citizens()-all)/float64(d.citizens()))
 }
 
 // thousands is a number with commas.

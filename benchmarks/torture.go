@@ -32,7 +32,6 @@ const (
 	lagEvery           = 100 * time.Millisecond // between two looks at the lag
 )
 
-// When an instance is killed.
 const (
 	// partitions of the run's topics.
 	partitions = 4
@@ -44,16 +43,13 @@ const (
 	// grows by a tenth when it did not, so that the kills spread over the work on
 	// a fast machine as on a slow one.
 	workWindow = 100 * time.Millisecond
-	// Of so many kills one is early; of so many, among several instances, one is
-	// followed by the return of the victim; in one round of so many the last
-	// instance is killed when it has taken over from the others.
-	earlyOneOf, backOneOf, takeoverOneOf = 5, 3, 4
-	// One round of so many begins with a clean end.
-	cleanOneOf = 2
 	// Of the kills, workMin of workOf must have found work at least, or the run
 	// has shown nothing.
 	workMin, workOf = 15, 20
 )
+
+// groups are those that are tortured, each behind the one that it reads from.
+var groups = []string{topology.CertifierGroup, topology.TimerGroup}
 
 // TortureOptions say what Torture does. All but Prefix and Registry are
 // needed.
@@ -65,27 +61,29 @@ type TortureOptions struct {
 	Connect   func(...kgo.Opt) (*kgo.Client, error)
 	Citizens  int // of the city whose facts are decided
 	Kills     int
-	Instances int
+	Instances int       // of each group
 	Seed      uint64    // of the city, and of the moments of the kills
 	Summary   io.Writer // what was found
 	Progress  io.Writer // what is being done
 }
 
-// Torture runs certifiers as processes of their own on a real log, kills them
-// with SIGKILL at random while they work, and then compares what consumers see
-// with what the same facts lead to offline: as a set the same, none missing,
-// none twice. A fresh instance with an empty state directory must restore the
-// same rows, and decide the second half of the facts like one that was never
+// Torture runs certifiers and timers as processes of their own on a real log,
+// kills them with SIGKILL at random while they work, and then compares what
+// consumers see with what the same facts lead to offline: the same records,
+// none missing, none twice, those of each partition in the same order. Once the
+// timers are killed again and again within one tick on which thousands fire. A
+// fresh certifier and a fresh timer with empty state directories must restore
+// the same rows, and decide the rest of the facts like those that were never
 // killed. It looks from outside, by the commands and requests that any user
 // has.
 //
-// Facts are only produced while no instance runs: the order of a partition's
+// Facts are only produced while no certifier runs: the order of a partition's
 // inputs is that of their timestamps for what is in the log when an instance
 // takes it over, and the records compared here speak of that order.
 //
 // The run's topics and its directory are removed if it ends well.
 func Torture(ctx context.Context, o TortureOptions) (err error) {
-	people, err := city.New(city.Config{Seed: o.Seed, Citizens: o.Citizens})
+	people, err := city.New(city.Config{Seed: o.Seed, Citizens: o.Citizens, Unseen: stormPeople})
 	if err != nil {
 		return fmt.Errorf("torture: %w", err)
 	}
@@ -101,10 +99,13 @@ func Torture(ctx context.Context, o TortureOptions) (err error) {
 	prefix := fmt.Sprintf("%storture-%d-%d.", o.Prefix, o.Seed, time.Now().UnixMilli())
 	t := &torture{
 		TortureOptions: o, city: people, directory: directory, prefix: prefix, observer: newObserver(client, prefix),
-		random: rand.New(rand.NewPCG(o.Seed, 0)), window: workWindow,
+		random: rand.New(rand.NewPCG(o.Seed, 0)), window: map[string]time.Duration{},
 	}
-	for i := range o.Instances {
-		t.instances = append(t.instances, t.instance(fmt.Sprintf("i%d", i)))
+	for _, group := range groups {
+		t.window[group] = workWindow
+		for i := range o.Instances {
+			t.instances = append(t.instances, t.instance(group, fmt.Sprintf("i%d", i)))
+		}
 	}
 	defer func() {
 		for _, i := range t.instances {
@@ -129,29 +130,44 @@ type torture struct {
 	TortureOptions
 	city      *city.City
 	directory string
-	prefix    string // of the topics and the group
+	prefix    string // of the topics and the groups
 	observer  *observer
-	instances []*instance // those to be killed, then the fresh one in their place
+	instances []*instance // those to be killed, then the fresh ones in their place
 
 	random *rand.Rand
 
 	file    *os.File // the facts
-	borders []int64  // of the pieces of the facts: the slices of the first half, then the second half
+	borders []int64  // of their pieces: slices, the storm's among them, then the rest
 	oracle  *oracle
 
-	mu                                         sync.Mutex    // guards the following
-	window                                     time.Duration // see workWindow
+	mu                                         sync.Mutex               // guards the following
+	window                                     map[string]time.Duration // by group: see workWindow
 	killed, withLag, withTransaction, withWork int
+
+	storms, withinStorm int // kills in the storm, and those of them that found it half over
 }
 
 func (t *torture) run(ctx context.Context) error {
 	rounds := plan(t.random, t.Kills, t.Instances)
-	if err := t.prepare(ctx, len(rounds)); err != nil {
+	before := len(rounds) / 2
+	if err := t.prepare(ctx, before, len(rounds)-before); err != nil {
 		return err
 	}
 	defer t.file.Close()
+	if err := t.observer.keep(ctx, topology.Standing); err != nil {
+		return err
+	}
 	for number, kills := range rounds {
-		if err := t.round(ctx, number, kills); err != nil {
+		piece := number
+		if number >= before {
+			piece++
+		}
+		if number == before {
+			if err := t.storm(ctx, before); err != nil {
+				return err
+			}
+		}
+		if err := t.round(ctx, piece, kills); err != nil {
 			return err
 		}
 	}
@@ -159,32 +175,33 @@ func (t *torture) run(ctx context.Context) error {
 	if err := t.drain(ctx); err != nil {
 		return err
 	}
-	if err := t.compare(ctx, t.borders[len(rounds)]); err != nil {
+	last := len(rounds) + 1
+	if err := t.compare(ctx, t.borders[last]); err != nil {
 		return fmt.Errorf("after the kills: %w", err)
 	}
-	rows, digest, err := t.restore(ctx)
+	restored, err := t.restore(ctx)
 	if err != nil {
 		return err
 	}
-	t.say("the fresh instance decides the second half")
-	if err := t.produce(ctx, len(rounds)); err != nil {
+	t.say("the fresh instances decide the rest")
+	if err := t.produce(ctx, last); err != nil {
 		return err
 	}
 	if err := t.drain(ctx); err != nil {
 		return err
 	}
-	if err := t.compare(ctx, t.borders[len(rounds)+1]); err != nil {
-		return fmt.Errorf("after the second half: %w", err)
+	if err := t.compare(ctx, t.borders[last+1]); err != nil {
+		return fmt.Errorf("after the rest of the facts: %w", err)
 	}
 	if t.withWork*workOf < t.Kills*workMin {
 		return fmt.Errorf("only %d of %d kills found lag or an open transaction, and less than %d of %d show nothing: use more citizens", t.withWork, t.Kills, workMin, workOf)
 	}
-	t.summarise(rows, digest)
+	t.summarise(restored)
 	return t.observer.clean(ctx)
 }
 
 // prepare writes the facts, cuts them and makes the topics.
-func (t *torture) prepare(ctx context.Context, slices int) (err error) {
+func (t *torture) prepare(ctx context.Context, before, after int) (err error) {
 	if t.file, err = os.Create(filepath.Join(t.directory, "facts.ndjson")); err != nil {
 		return fmt.Errorf("write the facts: %w", err)
 	}
@@ -192,8 +209,9 @@ func (t *torture) prepare(ctx context.Context, slices int) (err error) {
 	if err != nil {
 		return err
 	}
-	t.say("%d facts: half of them in %d slices, then the rest", lines, slices)
-	if t.borders, err = cut(t.whole(), pieces(lines, slices)); err != nil {
+	storm := t.stormLine()
+	t.say("%d facts: %d up to a storm, in %d slices, half of the others in %d, then the rest", lines, storm, before+1, after)
+	if t.borders, err = cut(t.whole(), pieces(lines, storm, before+1, after)); err != nil {
 		return fmt.Errorf("cut the facts: %w", err)
 	}
 	t.oracle = newOracle(t.city.Catalogue(), t.whole(), partitions)
@@ -216,6 +234,36 @@ func (t *torture) produce(ctx context.Context, piece int) error {
 	return t.command(ctx, facts, nil, t.flags("produce", "-"))
 }
 
+// of are the instances of a group.
+func (t *torture) of(group string) (all []*instance) {
+	for _, i := range t.instances {
+		if i.group == group {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+// start starts instances.
+func start(all ...*instance) error {
+	for _, i := range all {
+		if err := i.start(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stop ends instances cleanly.
+func stop(all ...*instance) error {
+	for _, i := range all {
+		if err := i.stop(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // round gives the instances a slice of work and kills them at it.
 func (t *torture) round(ctx context.Context, number int, kills []kill) error {
 	if number%cleanOneOf == cleanOneOf-1 {
@@ -226,24 +274,24 @@ func (t *torture) round(ctx context.Context, number int, kills []kill) error {
 	if err := t.produce(ctx, number); err != nil {
 		return err
 	}
-	for _, i := range t.instances {
-		if err := i.start(); err != nil {
-			return err
-		}
+	if err := start(t.instances...); err != nil {
+		return err
 	}
 	together, taken := errgroup.WithContext(ctx)
-	for number, victim := range t.instances {
-		together.Go(func() error {
-			for _, k := range kills {
-				if k.instance != number || k.takeover {
-					continue
+	for _, group := range groups {
+		for number, victim := range t.of(group) {
+			together.Go(func() error {
+				for _, k := range kills {
+					if k.group != group || k.instance != number || k.takeover {
+						continue
+					}
+					if err := t.strike(taken, victim, k); err != nil {
+						return err
+					}
 				}
-				if err := t.strike(taken, victim, k); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+				return nil
+			})
+		}
 	}
 	if err := together.Wait(); err != nil {
 		return err
@@ -252,7 +300,7 @@ func (t *torture) round(ctx context.Context, number int, kills []kill) error {
 		if !k.takeover {
 			continue
 		}
-		if err := t.strike(ctx, t.instances[k.instance], k); err != nil {
+		if err := t.strike(ctx, t.of(k.group)[k.instance], k); err != nil {
 			return err
 		}
 	}
@@ -263,18 +311,14 @@ func (t *torture) round(ctx context.Context, number int, kills []kill) error {
 // state down, so that the next kills find one that is older than the log, not
 // none.
 func (t *torture) pause(ctx context.Context) error {
-	for _, i := range t.instances {
-		if err := i.start(); err != nil {
-			return err
-		}
+	if err := start(t.instances...); err != nil {
+		return err
 	}
 	if err := t.observer.ready(ctx, t.instances...); err != nil {
 		return err
 	}
-	for _, i := range t.instances {
-		if err := i.stop(); err != nil {
-			return err
-		}
+	if err := stop(t.instances...); err != nil {
+		return err
 	}
 	t.say("a clean end and a new start")
 	return nil
@@ -307,19 +351,19 @@ func (t *torture) await(ctx context.Context, victim *instance, k kill) error {
 	}
 	looked := time.Now() // at the lag, which is asked for seldom: a transaction is short
 	for start := looked; time.Since(start) < workTimeout; {
-		state, err := t.observer.transaction(ctx, victim.name)
+		state, err := t.observer.transaction(ctx, victim)
 		if err != nil {
 			return err
 		}
 		if state == transactionOpen {
 			t.mu.Lock()
-			window := t.window
+			window := t.window[victim.group]
 			t.mu.Unlock()
 			return victim.sleep(ctx, time.Duration(k.moment*float64(window)))
 		}
 		if time.Since(looked) > lagEvery {
-			lag, err := t.observer.lag(ctx, victim.name)
-			if err != nil || lag == 0 {
+			idle, err := t.idle(ctx, victim)
+			if err != nil || idle {
 				return err
 			}
 			looked = time.Now()
@@ -331,11 +375,40 @@ func (t *torture) await(ctx context.Context, victim *instance, k kill) error {
 	return nil
 }
 
+// idle says whether no work is left for an instance, and none comes from those
+// that it reads from.
+func (t *torture) idle(ctx context.Context, victim *instance) (bool, error) {
+	for _, group := range groups {
+		lag, err := int64(0), error(nil)
+		switch {
+		case group == victim.group:
+			lag, err = t.observer.lag(ctx, victim.group, victim)
+			return lag == 0, err
+		case t.alive(group):
+			lag, err = t.observer.lag(ctx, group, nil)
+		}
+		if err != nil || lag > 0 {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// alive says whether any instance of a group runs.
+func (t *torture) alive(group string) bool {
+	for _, i := range t.of(group) {
+		if i.alive.Load() {
+			return true
+		}
+	}
+	return false
+}
+
 // awaitTakeover waits until an instance has got the partitions of those that
 // were killed, which it does when their sessions have ended.
 func (t *torture) awaitTakeover(ctx context.Context, victim *instance) error {
 	for start := time.Now(); time.Since(start) < workTimeout; {
-		owned, err := t.observer.partitions(ctx, victim.name)
+		owned, err := t.observer.partitions(ctx, victim)
 		if err != nil || len(owned) == partitions {
 			return err
 		}
@@ -343,16 +416,16 @@ func (t *torture) awaitTakeover(ctx context.Context, victim *instance) error {
 			return err
 		}
 	}
-	return fmt.Errorf("instance %s has not got the partitions of the others %v (workTimeout) after they were killed", victim.name, workTimeout)
+	return fmt.Errorf("%s has not got the partitions of the others %v (workTimeout) after they were killed", victim, workTimeout)
 }
 
 // judge counts what a kill found: the broker still shows what the victim left.
 func (t *torture) judge(ctx context.Context, victim *instance, k kill) error {
-	open, err := t.observer.leftOpen(ctx, victim.name)
+	open, err := t.observer.leftOpen(ctx, victim)
 	if err != nil {
 		return err
 	}
-	lag, err := t.observer.lag(ctx, victim.name)
+	lag, err := t.observer.lag(ctx, victim.group, victim)
 	if err != nil {
 		return err
 	}
@@ -365,13 +438,15 @@ func (t *torture) judge(ctx context.Context, victim *instance, k kill) error {
 	if lag > 0 {
 		t.withLag++
 	}
+	window := t.window[victim.group]
 	switch {
 	case open || lag > 0:
 		t.withWork++
-		t.window += t.window / 10
+		window += window / 10
 	case !k.early:
-		t.window /= 2
+		window /= 2
 	}
+	t.window[victim.group] = window
 	when, transaction := "at work", "no transaction open"
 	switch {
 	case k.early:
@@ -382,182 +457,10 @@ func (t *torture) judge(ctx context.Context, victim *instance, k kill) error {
 	if open {
 		transaction = "a transaction open"
 	}
-	t.say("kill %d of %d: %s, %s: %d records behind, %s", t.killed, t.Kills, victim.name, when, lag, transaction)
+	t.say("kill %d of %d: %s, %s: %d records behind, %s", t.killed, t.Kills, victim, when, lag, transaction)
 	return nil
-}
-
-// drain lets every instance work until the lag is 0, then ends all cleanly.
-// They are ready by then, so that their states are as new as the log.
-func (t *torture) drain(ctx context.Context) error {
-	for _, i := range t.instances {
-		if err := i.start(); err != nil {
-			return err
-		}
-	}
-	if err := t.observer.ready(ctx, t.instances...); err != nil {
-		return err
-	}
-	least, since := int64(-1), time.Now()
-	for {
-		lag, err := t.observer.lag(ctx, "")
-		if err != nil {
-			return err
-		}
-		if lag == 0 {
-			break
-		}
-		if least < 0 || lag < least {
-			least, since = lag, time.Now()
-		}
-		if time.Since(since) > stillTimeout {
-			return fmt.Errorf("the group has been %d records behind for %v (stillTimeout) and does not catch up", lag, stillTimeout)
-		}
-		for _, i := range t.instances {
-			if err := i.sleep(ctx, lagEvery); err != nil {
-				return err
-			}
-		}
-	}
-	for _, i := range t.instances {
-		if err := i.stop(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// compare reads what a consumer sees and compares it with what the facts up to
-// a border lead to.
-func (t *torture) compare(ctx context.Context, border int64) error {
-	if err := t.oracle.decide(border); err != nil {
-		return err
-	}
-	if err := t.observer.settled(ctx); err != nil {
-		return err
-	}
-	seen := records{}
-	lines, written := io.Pipe()
-	read := make(chan error, 1)
-	go func() {
-		err := seen.read(lines)
-		lines.CloseWithError(err)
-		read <- err
-	}()
-	err := t.command(ctx, nil, written, t.flags(append([]string{"tail", "--until-end"}, certifierOutputs...)...))
-	written.CloseWithError(err)
-	if err := errors.Join(err, <-read); err != nil {
-		return err
-	}
-	found := compare(t.oracle.records, seen)
-	if !found.equal() {
-		path := filepath.Join(t.directory, "differences.ndjson")
-		return errors.Join(fmt.Errorf("not equal: %v; each is in %s", found, path), found.write(path))
-	}
-	t.say("equal: %d records", seen.count())
-	return nil
-}
-
-// restore lets a fresh instance restore everything from the changelog, and
-// compares its rows with those of the old instances and of the changelog.
-func (t *torture) restore(ctx context.Context) (rows int, digest string, err error) {
-	old, err := t.digest(t.instances...)
-	if err != nil {
-		return 0, "", err
-	}
-	t.say("a fresh instance restores from the changelog")
-	fresh := t.instance("fresh")
-	t.instances = []*instance{fresh}
-	if err := fresh.start(); err != nil {
-		return 0, "", err
-	}
-	if err := t.observer.ready(ctx, fresh); err != nil {
-		return 0, "", err
-	}
-	if err := fresh.stop(); err != nil {
-		return 0, "", err
-	}
-	restored, err := t.digest(fresh)
-	if err != nil {
-		return 0, "", err
-	}
-	log, err := topology.DigestChangelog(ctx, t.Connect, t.prefix)
-	if err != nil {
-		return 0, "", err
-	}
-	for p := range partitions {
-		if !old[p].Same(restored[p]) || !old[p].Same(log[p]) {
-			return 0, "", fmt.Errorf("partition %d is not the same in the old instances (%v), in the fresh one (%v) and in the changelog (%v)", p, old[p], restored[p], log[p])
-		}
-		rows += restored[p].Rows
-	}
-	return rows, restored.String(), nil
-}
-
-// digest gives the digests of all partitions, each from the instance whose
-// state is the newest, since one that lost a partition keeps its old rows.
-func (t *torture) digest(instances ...*instance) (newest topology.Digests, err error) {
-	for _, i := range instances {
-		all, err := topology.DigestState(i.state, t.prefix, partitions)
-		if err != nil {
-			return nil, err
-		}
-		if newest == nil {
-			newest = all
-		}
-		for p, d := range all {
-			if d.Position > newest[p].Position {
-				newest[p] = d
-			}
-		}
-	}
-	return newest, nil
 }
 
 func (t *torture) say(format string, args ...any) {
 	fmt.Fprintf(t.Progress, "torture: "+format+"\n", args...)
-}
-
-func (t *torture) summarise(rows int, digest string) {
-	format := "facts       %d in %d partitions, the second half after the kills\n" +
-		"kills       %d of %d instance(s): %d found work, %d lag and %d an open transaction\n" +
-		"compared    with the offline decision, after the kills and at the end: no record missing, none twice\n" +
-		"restored    %d rows from the changelog into an empty directory: digest %s, as before\n"
-	fmt.Fprintf(t.Summary, format, t.oracle.facts, partitions, t.killed, t.Instances, t.withWork, t.withLag, t.withTransaction, rows, digest)
-	fmt.Fprintf(t.Summary, "torture: equal: %d records, %d kills, %d with lag, %d with open transactions, seed %d\n",
-		t.oracle.records.count(), t.killed, t.withLag, t.withTransaction, t.Seed)
-}
-
-// A kill of one instance.
-type kill struct {
-	instance int
-	early    bool    // while it starts, not when it is seen at work
-	moment   float64 // of the window, 0 to 1
-	back     bool    // it comes back at once
-	takeover bool    // when it has taken over from all others, which are dead by then
-}
-
-// plan makes rounds of kills. Those of several instances in a round happen at
-// the same time, each when its own moment comes, but takeovers, which are last.
-// After each round but the last no instance is left, so that the next slice can
-// be produced.
-func plan(random *rand.Rand, kills, instances int) (rounds [][]kill) {
-	for kills > 0 {
-		var round []kill
-		takeover := instances > 1 && random.IntN(takeoverOneOf) == 0
-		for place, instance := range random.Perm(instances) {
-			k := kill{instance: instance, early: random.IntN(earlyOneOf) == 0, moment: random.Float64()}
-			if last := place == instances-1; takeover && last {
-				k.early, k.takeover = false, true
-			} else if !takeover && instances > 1 && random.IntN(backOneOf) == 0 {
-				first := k
-				first.moment, first.back = random.Float64(), true
-				round = append(round, first)
-			}
-			round = append(round, k)
-		}
-		round = round[:min(kills, len(round))]
-		kills -= len(round)
-		rounds = append(rounds, round)
-	}
-	return rounds
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,20 +19,40 @@ import (
 	"github.com/vouch-engine/vouch/topology"
 )
 
-// observer looks at a group from outside, by what any client may ask.
+// observer looks at the groups from outside, by what any client may ask.
 type observer struct {
 	admin  *kadm.Client
 	prefix string
-	group  string
-	inputs []string
+	inputs map[string][]string // by group, with prefix
 }
 
 func newObserver(client *kgo.Client, prefix string) *observer {
-	o := &observer{admin: kadm.NewClient(client), prefix: prefix, group: prefix + topology.CertifierGroup}
+	o := &observer{admin: kadm.NewClient(client), prefix: prefix, inputs: map[string][]string{}}
 	for _, topic := range topology.Inputs {
-		o.inputs = append(o.inputs, prefix+topic)
+		o.inputs[topology.CertifierGroup] = append(o.inputs[topology.CertifierGroup], prefix+topic)
 	}
+	o.inputs[topology.TimerGroup] = []string{prefix + topology.Schedule}
 	return o
+}
+
+// keep makes a topic of the run keep every record, compacted though it is: a
+// segment that is still written to is never compacted, so it has one for all.
+// The records' times span a year, by which it would begin others.
+func (o *observer) keep(ctx context.Context, topic string) error {
+	set := func(name string, most int64) kadm.AlterConfig {
+		value := strconv.FormatInt(most, 10)
+		return kadm.AlterConfig{Op: kadm.SetConfig, Name: name, Value: &value}
+	}
+	altered, err := o.admin.AlterTopicConfigs(ctx, []kadm.AlterConfig{set("segment.ms", math.MaxInt64), set("segment.bytes", math.MaxInt32)}, o.prefix+topic)
+	if err == nil {
+		for _, one := range altered {
+			err = errors.Join(err, one.Err)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("keep all of %s in one segment: %w", o.prefix+topic, err)
+	}
+	return nil
 }
 
 // The states of a transaction that matter here, by the brokers' names.
@@ -56,8 +78,8 @@ func patiently(ctx context.Context, question func() error) error {
 }
 
 // transaction is the state of a member's transaction, empty if it never had one.
-func (o *observer) transaction(ctx context.Context, member string) (state string, err error) {
-	id := o.group + "." + member
+func (o *observer) transaction(ctx context.Context, member *instance) (state string, err error) {
+	id := o.prefix + member.group + "." + member.name
 	err = patiently(ctx, func() error {
 		described, err := o.admin.DescribeTransactions(ctx, id)
 		if err != nil {
@@ -78,7 +100,7 @@ func (o *observer) transaction(ctx context.Context, member string) (state string
 
 // leftOpen says whether a killed member left a transaction open. One whose end
 // had been asked for is none: the broker completes it.
-func (o *observer) leftOpen(ctx context.Context, member string) (bool, error) {
+func (o *observer) leftOpen(ctx context.Context, member *instance) (bool, error) {
 	for {
 		state, err := o.transaction(ctx, member)
 		if err != nil || !strings.HasPrefix(state, transactionEnding) {
@@ -88,24 +110,24 @@ func (o *observer) leftOpen(ctx context.Context, member string) (bool, error) {
 	}
 }
 
-// lag is how many records of the inputs the group has not committed, in the
+// lag is how many records of its inputs a group has not committed, in the
 // partitions of one member or, if it has none yet or none is named, in all.
-func (o *observer) lag(ctx context.Context, member string) (lag int64, err error) {
+func (o *observer) lag(ctx context.Context, group string, member *instance) (lag int64, err error) {
 	var only []int32
-	if member != "" {
+	if member != nil {
 		if only, err = o.partitions(ctx, member); err != nil {
 			return 0, err
 		}
 	}
 	var committed kadm.OffsetResponses
 	err = patiently(ctx, func() (err error) {
-		committed, err = o.admin.FetchOffsets(ctx, o.group)
+		committed, err = o.admin.FetchOffsets(ctx, o.prefix+group)
 		return err
 	})
 	if err != nil {
-		return 0, fmt.Errorf("fetch the offsets of %s: %w", o.group, err)
+		return 0, fmt.Errorf("fetch the offsets of %s: %w", o.prefix+group, err)
 	}
-	ends, err := o.admin.ListCommittedOffsets(ctx, o.inputs...)
+	ends, err := o.admin.ListCommittedOffsets(ctx, o.inputs[group]...)
 	if err == nil {
 		err = ends.Error()
 	}
@@ -127,22 +149,23 @@ func (o *observer) lag(ctx context.Context, member string) (lag int64, err error
 
 // partitions are those of the inputs that a member has been assigned. A killed
 // one is still a member, until its session ends.
-func (o *observer) partitions(ctx context.Context, member string) (all []int32, err error) {
+func (o *observer) partitions(ctx context.Context, member *instance) (all []int32, err error) {
+	group := o.prefix + member.group
 	var described kadm.DescribedGroups
 	err = patiently(ctx, func() (err error) {
-		described, err = o.admin.DescribeGroups(ctx, o.group)
+		described, err = o.admin.DescribeGroups(ctx, group)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("describe the group %s: %w", o.group, err)
+		return nil, fmt.Errorf("describe the group %s: %w", group, err)
 	}
-	for _, m := range described[o.group].Members {
+	for _, m := range described[group].Members {
 		assigned, is := m.Assigned.AsConsumer()
-		if !is || m.InstanceID == nil || *m.InstanceID != member {
+		if !is || m.InstanceID == nil || *m.InstanceID != member.name {
 			continue
 		}
 		for _, t := range assigned.Topics {
-			if t.Topic == o.inputs[0] {
+			if t.Topic == o.inputs[member.group][0] {
 				all = append(all, t.Partitions...)
 			}
 		}
@@ -150,29 +173,34 @@ func (o *observer) partitions(ctx context.Context, member string) (all []int32, 
 	return all, nil
 }
 
-// ready waits until the instances have all partitions among them, and each
-// says that it is ready: what it has is restored.
+// ready waits until the instances have all partitions of their groups among
+// them, and each says that it is ready: what it has is restored.
 func (o *observer) ready(ctx context.Context, instances ...*instance) error {
 	for start := time.Now(); ; {
-		owned, last := 0, ""
+		owned, last := map[string]int{}, ""
 		for _, i := range instances {
 			if err := i.sleep(ctx, lagEvery); err != nil {
 				return err
 			}
-			mine, err := o.partitions(ctx, i.name)
+			mine, err := o.partitions(ctx, i)
 			if err != nil {
 				return err
 			}
-			owned += len(mine)
+			owned[i.group] += len(mine)
 			if status, text := ask(ctx, "http://"+i.listen+"/ready"); status != http.StatusOK {
-				last = i.name + ": " + text
+				last = i.String() + ": " + text
 			}
 		}
-		if owned == partitions && last == "" {
+		for group, number := range owned {
+			if number != partitions {
+				last = fmt.Sprintf("of group %s they have %d of %d partitions", group, number, partitions)
+			}
+		}
+		if last == "" {
 			return nil
 		}
 		if time.Since(start) > readyTimeout {
-			return fmt.Errorf("the instances have %d of %d partitions and are not ready after %v (readyTimeout): %s", owned, partitions, readyTimeout, last)
+			return fmt.Errorf("the instances are not ready after %v (readyTimeout): %s", readyTimeout, last)
 		}
 	}
 }
@@ -195,14 +223,10 @@ func ask(ctx context.Context, url string) (status int, text string) {
 	return answer.StatusCode, strings.TrimSpace(string(body))
 }
 
-// settled waits until every transaction that wrote to the run's topics has
-// ended for its readers: a broker answers the one who commits before it has
-// written all markers.
-func (o *observer) settled(ctx context.Context) error {
-	topics, err := o.topics(ctx)
-	if err != nil {
-		return err
-	}
+// settled waits until every transaction that wrote to some topics has ended for
+// their readers: a broker answers the one who commits before it has written all
+// markers.
+func (o *observer) settled(ctx context.Context, topics ...string) error {
 	for start := time.Now(); time.Since(start) < settleTimeout; time.Sleep(lookEvery) {
 		stable, err := o.admin.ListCommittedOffsets(ctx, topics...)
 		if err == nil {
@@ -228,7 +252,7 @@ func (o *observer) settled(ctx context.Context) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("transactions are still open %v (settleTimeout) after every instance has ended", settleTimeout)
+	return fmt.Errorf("transactions are still open %v (settleTimeout) after their writers had nothing left to do", settleTimeout)
 }
 
 // topics are those of the run.
@@ -240,7 +264,7 @@ func (o *observer) topics(ctx context.Context) ([]string, error) {
 	return slices.DeleteFunc(topics.Names(), func(name string) bool { return !strings.HasPrefix(name, o.prefix) }), nil
 }
 
-// clean deletes the run's topics and group.
+// clean deletes the run's topics and groups.
 func (o *observer) clean(ctx context.Context) error {
 	topics, err := o.topics(ctx)
 	if err != nil {
@@ -253,12 +277,14 @@ func (o *observer) clean(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("delete the topics of %s: %w", o.prefix, err)
 	}
-	groups, err := o.admin.DeleteGroups(ctx, o.group)
-	if err == nil {
-		err = groups.Error()
-	}
-	if err != nil {
-		return fmt.Errorf("delete the group %s: %w", o.group, err)
+	for group := range o.inputs {
+		gone, err := o.admin.DeleteGroups(ctx, o.prefix+group)
+		if err == nil {
+			err = gone.Error()
+		}
+		if err != nil {
+			return fmt.Errorf("delete the group %s: %w", o.prefix+group, err)
+		}
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -37,9 +38,11 @@ func (t *torture) flags(command ...string) []string {
 	return command
 }
 
-// instance is one certifier, which is started, killed and started again.
+// instance is one process of a group, which is started, killed and started
+// again.
 type instance struct {
-	name    string
+	group   string
+	name    string // in the group
 	program string
 	args    []string
 	state   string // its directory
@@ -47,15 +50,20 @@ type instance struct {
 	listen  string // address of its HTTP listener while it runs
 
 	running *exec.Cmd     // nil when it does not run
+	alive   atomic.Bool   // whether it runs, for those who do not start and kill it
 	ended   chan struct{} // closed when it has ended, then:
 	status  error
 }
 
-func (t *torture) instance(name string) *instance {
-	i := &instance{name: name, program: t.Program, state: filepath.Join(t.directory, "state-"+name), log: filepath.Join(t.directory, name+".log")}
-	i.args = t.flags("run", "certifier", "--instance="+name, "--state="+i.state)
+func (t *torture) instance(group, name string) *instance {
+	place := filepath.Join(t.directory, group+"-"+name)
+	i := &instance{group: group, name: name, program: t.Program, state: place + ".state", log: place + ".log"}
+	i.args = t.flags("run", group, "--instance="+name, "--state="+i.state)
 	return i
 }
+
+// String is how it is spoken of.
+func (i *instance) String() string { return i.group + " " + i.name }
 
 // start starts it, unless it runs.
 func (i *instance) start() error {
@@ -64,18 +72,19 @@ func (i *instance) start() error {
 	}
 	log, err := os.OpenFile(i.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return fmt.Errorf("start instance %s: %w", i.name, err)
+		return fmt.Errorf("start %s: %w", i, err)
 	}
 	defer log.Close()
 	if i.listen, err = freeAddress(); err != nil {
-		return fmt.Errorf("start instance %s: find a port for it: %w", i.name, err)
+		return fmt.Errorf("start %s: find a port for it: %w", i, err)
 	}
 	command := exec.Command(i.program, append(i.args, "--listen="+i.listen)...)
 	command.Stdout, command.Stderr = log, log
 	if err := command.Start(); err != nil {
-		return fmt.Errorf("start instance %s: %w", i.name, err)
+		return fmt.Errorf("start %s: %w", i, err)
 	}
 	i.running, i.ended = command, make(chan struct{})
+	i.alive.Store(true)
 	go func() {
 		i.status = command.Wait()
 		close(i.ended)
@@ -90,22 +99,27 @@ func (i *instance) kill() {
 	}
 	_ = i.running.Process.Kill() // it may have ended by itself, which sleep reports
 	<-i.ended
+	i.gone()
+}
+
+func (i *instance) gone() {
 	i.running = nil
+	i.alive.Store(false)
 }
 
 // stop ends it as an operator would.
 func (i *instance) stop() error {
 	if err := i.running.Process.Signal(os.Interrupt); err != nil {
-		return fmt.Errorf("stop instance %s: %w", i.name, err)
+		return fmt.Errorf("stop %s: %w", i, err)
 	}
 	select {
 	case <-i.ended:
 	case <-time.After(stopTimeout):
-		return fmt.Errorf("instance %s has not ended %v (stopTimeout) after it was told to", i.name, stopTimeout)
+		return fmt.Errorf("%s has not ended %v (stopTimeout) after it was told to", i, stopTimeout)
 	}
-	i.running = nil
+	i.gone()
 	if i.status != nil {
-		return fmt.Errorf("instance %s was told to end, and failed: %w: %s", i.name, i.status, i.lastWords())
+		return fmt.Errorf("%s was told to end, and failed: %w: %s", i, i.status, i.lastWords())
 	}
 	return nil
 }
@@ -118,7 +132,7 @@ func (i *instance) sleep(ctx context.Context, wait time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-i.ended:
-		return fmt.Errorf("instance %s ended by itself: %w: %s", i.name, i.status, i.lastWords())
+		return fmt.Errorf("%s ended by itself: %w: %s", i, i.status, i.lastWords())
 	case <-timer.C:
 		return nil
 	}

@@ -18,7 +18,7 @@ import (
 // seen are records as tail shows them.
 func seen(t *testing.T, lines ...string) records {
 	t.Helper()
-	r := records{}
+	r := newRecords()
 	if err := r.read(strings.NewReader(strings.Join(lines, "\n"))); err != nil {
 		t.Fatal(err)
 	}
@@ -59,6 +59,28 @@ func TestDifferencesAreNoticed(t *testing.T) {
 		}
 		if text, err := os.ReadFile(path); err != nil || bytes.Count(text, []byte("\n")) != len(d.lines) {
 			t.Errorf("%s: written as %q, %v", c.name, text, err)
+		}
+	}
+}
+
+// What stands in another order within a partition is noticed; between
+// partitions and topics there is none.
+func TestOrderIsNoticed(t *testing.T) {
+	line := func(topic string, partition int, what string) string {
+		return fmt.Sprintf(`{"topic":%q,"partition":%d,"offset":0,"key":"1","value":%q}`, topic, partition, what)
+	}
+	want := seen(t, line("standing", 0, "a"), line("standing", 0, "b"), line("standing", 1, "c"), line("alert", 0, "d"))
+	for _, c := range []struct {
+		name       string
+		got        records
+		disordered int
+	}{
+		{"between partitions and topics", seen(t, line("alert", 0, "d"), line("standing", 1, "c"), line("standing", 0, "a"), line("standing", 0, "b")), 0},
+		{"within a partition", seen(t, line("standing", 0, "b"), line("standing", 0, "a"), line("standing", 1, "c"), line("alert", 0, "d")), 1},
+		{"in another partition", seen(t, line("standing", 0, "a"), line("standing", 0, "b"), line("standing", 0, "c"), line("alert", 0, "d")), 1},
+	} {
+		if d := compare(want, c.got); d.disordered != c.disordered || d.equal() != (c.disordered == 0) || d.missing+d.repeated+d.unexpected > 0 {
+			t.Errorf("%s: %v\n%s", c.name, d, strings.Join(d.lines, "\n"))
 		}
 	}
 }
@@ -118,31 +140,73 @@ func TestPiecesAreTheWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, slices := range []int{1, 3, 20} {
-		numbers := pieces(lines, slices)
+	const storm = 1_234
+	for _, slices := range [][2]int{{1, 1}, {3, 4}, {20, 1}} {
+		numbers := pieces(lines, storm, slices[0], slices[1])
 		borders, err := cut(bytes.NewReader(whole.Bytes()), numbers)
 		if err != nil {
 			t.Fatal(err)
 		}
+		last := slices[0] + slices[1]
+		if numbers[slices[0]] != storm || len(numbers) != last+2 {
+			t.Errorf("%v slices: cut at %v", slices, numbers)
+		}
 		stepwise, read := newOracle(people.Catalogue(), bytes.NewReader(whole.Bytes()), partitions), 0
-		for i := range slices + 1 {
+		for i := range last + 1 {
 			piece := whole.Bytes()[borders[i]:borders[i+1]]
 			if read += bytes.Count(piece, []byte("\n")); read != numbers[i+1] {
-				t.Errorf("%d slices: after piece %d there are %d lines, not %d", slices, i, read, numbers[i+1])
+				t.Errorf("%v slices: after piece %d there are %d lines, not %d", slices, i, read, numbers[i+1])
 			}
 			if err := stepwise.decide(borders[i+1]); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if borders[0] != 0 || borders[slices+1] != int64(whole.Len()) || read != lines {
-			t.Errorf("%d slices: %v of %d bytes and %d lines", slices, borders, whole.Len(), lines)
+		if borders[0] != 0 || borders[last+1] != int64(whole.Len()) || read != lines {
+			t.Errorf("%v slices: %v of %d bytes and %d lines", slices, borders, whole.Len(), lines)
 		}
 		once := newOracle(people.Catalogue(), bytes.NewReader(whole.Bytes()), partitions)
 		if err := once.decide(int64(whole.Len())); err != nil {
 			t.Fatal(err)
 		}
 		if d := compare(once.records, stepwise.records); !d.equal() || once.records.count() == 0 {
-			t.Errorf("%d slices: %v in %d records", slices, d, once.records.count())
+			t.Errorf("%v slices: %v in %d records", slices, d, once.records.count())
+		}
+	}
+}
+
+// The storm's slice ends with a tick at which the same is due to most of those
+// whom nobody sees in each partition, whichever of the storms it is.
+func TestStormIsOne(t *testing.T) {
+	const unseen = 1_000
+	people, err := city.New(city.Config{Citizens: 100, Unseen: unseen})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := map[int]bool{}
+	for seed := uint64(0); len(lines) < len(stormDays); seed++ {
+		u := &torture{city: people, random: rand.New(rand.NewPCG(seed, 0))}
+		line := u.stormLine()
+		if lines[line] {
+			continue
+		}
+		lines[line] = true
+		var whole bytes.Buffer
+		if _, err := people.Facts().WriteFacts(&whole, line); err != nil {
+			t.Fatal(err)
+		}
+		o := newOracle(people.Catalogue(), bytes.NewReader(whole.Bytes()), partitions)
+		if err := o.decide(int64(whole.Len())); err != nil {
+			t.Fatal(err)
+		}
+		fires := make([]int, partitions)
+		for _, output := range o.lastOutputs {
+			if !slices.Contains(stormTopics, output.Topic) {
+				t.Fatalf("a tick leads to a record of %s", output.Topic)
+			}
+			fires[o.partition(*output.Key)]++
+		}
+		if least := slices.Min(fires); least < unseen/partitions*3/4 || o.lastAt < o.lastTick {
+			t.Errorf("the tick of line %d at %s fires %v times", line, o.lastAt, fires)
 		}
 	}
 }
@@ -167,16 +231,23 @@ func TestPlan(t *testing.T) {
 			rounds := plan(rand.New(rand.NewPCG(seed, 0)), 20, instances)
 			killed := 0
 			for number, round := range rounds {
-				alive := map[int]bool{}
-				for i := range instances {
-					alive[i] = true
+				type process struct {
+					group  string
+					number int
+				}
+				alive := map[process]bool{}
+				for _, group := range groups {
+					for i := range instances {
+						alive[process{group, i}] = true
+					}
 				}
 				for _, k := range round {
-					if !alive[k.instance] || k.moment < 0 || k.moment >= 1 {
+					victim := process{k.group, k.instance}
+					if !alive[victim] || k.moment < 0 || k.moment >= 1 {
 						t.Fatalf("seed %d: round %d: %+v", seed, number, round)
 					}
 					if killed++; !k.back {
-						delete(alive, k.instance)
+						delete(alive, victim)
 					}
 				}
 				if len(alive) > 0 && number < len(rounds)-1 {

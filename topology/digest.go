@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,11 +13,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/vouch-engine/vouch/processors/remind"
 	"github.com/vouch-engine/vouch/topology/store"
 )
 
-// Digest sums up the rows of one partition of the certifier's table, so that
-// two copies of it can be compared.
+// Digest sums up the rows of one partition of a group's table, so that two
+// copies of it can be compared.
 type Digest struct {
 	Rows     int
 	Position int64  // the changelog offset up to which the rows are complete
@@ -54,49 +56,95 @@ func digestOf(rows map[string][]byte, position int64) Digest {
 }
 
 // DigestState sums up the rows that the state directory of an instance which
-// does not run holds, partition by partition. It has the rows of a partition
-// in memory at once: it is for tests.
-func DigestState(directory, prefix string, partitions int) (all Digests, err error) {
-	rows, err := store.Open(store.Config{Directory: directory, Owner: cmp.Or(prefix, DefaultPrefix) + CertifierGroup})
+// does not run holds of a group's table, partition by partition, and fails if
+// its index is not that of the rows. It has the rows of a partition in memory
+// at once: it is for tests.
+func DigestState(directory, prefix, group string, partitions int) (all Digests, err error) {
+	config := store.Config{Directory: directory, Owner: cmp.Or(prefix, DefaultPrefix) + group}
+	if group == TimerGroup {
+		config.Index = remind.DueEntries
+	}
+	rows, err := store.Open(config)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = cmp.Or(err, rows.Close()) }()
+	defer func() { err = errors.Join(err, rows.Close()) }()
 	for number := range int32(partitions) {
 		partition, err := rows.Partition(number)
 		if err != nil {
 			return nil, err
 		}
-		held := map[string][]byte{}
-		each, err := partition.Iterator()
+		held, err := rowsOf(partition)
 		if err != nil {
 			return nil, err
 		}
-		for each.Next() {
-			value, err := each.Value()
-			if err != nil {
-				return nil, err
+		if config.Index != nil {
+			if err := checkIndex(partition, held, config.Index); err != nil {
+				return nil, fmt.Errorf("digest: partition %d in %s: %w", number, directory, err)
 			}
-			held[string(each.Key())] = slices.Clone(value)
 		}
-		if err := each.Err(); err != nil {
-			return nil, err
-		}
-		each.Release()
 		all = append(all, digestOf(held, partition.Position()))
 	}
 	return all, nil
 }
 
-// DigestChangelog sums up the rows that the changelog holds, as a reader of
-// committed records sees it up to its end as it stands.
-func DigestChangelog(ctx context.Context, connect func(...kgo.Opt) (*kgo.Client, error), prefix string) (all Digests, err error) {
+// rowsOf reads a partition.
+func rowsOf(partition *store.Partition) (map[string][]byte, error) {
+	each, err := partition.Iterator()
+	if err != nil {
+		return nil, err
+	}
+	defer each.Release()
+	held := map[string][]byte{}
+	for each.Next() {
+		value, err := each.Value()
+		if err != nil {
+			return nil, err
+		}
+		held[string(each.Key())] = slices.Clone(value)
+	}
+	return held, each.Err()
+}
+
+// checkIndex compares a partition's index with the entries that its rows have.
+func checkIndex(partition *store.Partition, rows map[string][]byte, index func(string, []byte, func([]byte)) error) error {
+	left := map[string]int{}
+	for key, row := range rows {
+		if err := index(key, row, func(entry []byte) { left[string(entry)]++ }); err != nil {
+			return err
+		}
+	}
+	derived := 0
+	for _, n := range left {
+		derived += n
+	}
+	err := partition.Scan(nil, nil, func(entry []byte) bool {
+		left[string(entry)]--
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	missing, strange := 0, 0
+	for _, n := range left {
+		missing += max(n, 0)
+		strange += max(-n, 0)
+	}
+	if missing > 0 || strange > 0 {
+		return fmt.Errorf("of the %d index entries of its rows %d are missing, and %d are there that no row has: the state was not written whole", derived, missing, strange)
+	}
+	return nil
+}
+
+// DigestChangelog sums up the rows that the changelog of a group's table holds,
+// as a reader of committed records sees it up to its end as it stands.
+func DigestChangelog(ctx context.Context, connect func(...kgo.Opt) (*kgo.Client, error), prefix, group string) (all Digests, err error) {
 	client, err := connect(kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
 	if err != nil {
 		return nil, err
 	}
 	defer client.Close()
-	topic := cmp.Or(prefix, DefaultPrefix) + CertifierTable
+	topic := cmp.Or(prefix, DefaultPrefix) + group + "-table"
 	ends, err := kadm.NewClient(client).ListCommittedOffsets(ctx, topic)
 	if err == nil {
 		err = ends.Error()

@@ -93,8 +93,8 @@ const (
 	citizensMax   = 1<<32 - 1<<24 // ranks, with strangers, fit in 32 bits
 	strangers     = 20            // one for every so many citizens
 	crowdSize     = 6
-	unseenMonths  = 2             // from the first month until those whom nobody sees are due: none of their reminders is too late
-	unseenMax     = 1 << 24       // their ranks come behind the strangers'
+	unseenMonths  = 2       // from the first month until those whom nobody sees are due: none of their reminders is too late
+	unseenMax     = 1 << 24 // their ranks come behind the strangers'
 )
 
 // hourWeights say when in a day facts arrive.
