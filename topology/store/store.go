@@ -17,6 +17,20 @@
 // cache that costs no memory beyond that bound. A read looks at staged, pending
 // and frozen rows, then in Pebble.
 //
+// # The index
+//
+// Config.Index derives entries from rows, and nothing else writes them: the
+// index is at every position what the rows of that position give. Who scans it
+// scans on and on, as a clock does, so two things cost nothing:
+//
+//   - Rows that are pending and have no entry in the range stay pending. Each is
+//     read once, by the scan after its Seal; what Pebble still has of its last
+//     version is left out.
+//   - Entries before the range. A scan seeks, and neither they nor what Pebble
+//     keeps of deleted ones is gone over. They leave the index only when their
+//     row is rewritten or deleted; those of a row that rests take their bytes on
+//     the disk for as long as the row does.
+//
 // # After a kill
 //
 // Whatever is killed, each partition is found in an older whole state: its rows
@@ -39,7 +53,9 @@
 // At most PendingBytes of rows in maps, half as much again for the batch in
 // flight, CacheBytes of blocks, filters and indexes of tables, and two
 // memtables of 16 MiB; beyond that, what the open transactions have staged, and
-// those by which pending rows go past their half before the others wait.
+// those by which pending rows go past their half before the others wait. An
+// index adds the entries of the rows in the batch, and the keys of 4,096 rows a
+// partition.
 //
 // # Format, version 1
 //
