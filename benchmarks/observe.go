@@ -69,15 +69,21 @@ type spent struct {
 }
 
 // awaitDrained waits until a group has committed all records that lie there.
-// Time and CPU run from the last look at which it had committed none of them.
+// Time and CPU run from when the process said that it works, or else from the
+// last look at which it had committed none of them: systems that commit seldom
+// have worked for long when that is first seen.
 func (b *bench) awaitDrained(ctx context.Context, s *subject, group string, total int) (d spent, err error) {
 	before, err := b.lag(ctx, group, total)
 	if err != nil {
 		return d, err
 	}
-	var began time.Time
-	var from usage
+	began := time.Now()
+	from, err := s.used()
+	if err != nil {
+		return d, err
+	}
 	for started := false; ; {
+		ready := !started && s.ready(ctx)
 		lag, err := b.lag(ctx, group, total)
 		now := time.Now()
 		used, failed := s.used()
@@ -87,7 +93,7 @@ func (b *bench) awaitDrained(ctx context.Context, s *subject, group string, tota
 		if lag == before && !started {
 			began, from = now, used
 		}
-		started = started || lag < before
+		started = started || lag < before || ready
 		if lag == 0 {
 			return spent{now.Sub(began), used.cpu - from.cpu, used.peak, before}, nil
 		}
