@@ -44,7 +44,11 @@ type timer struct {
 	fired        int             // by the tick in hand
 	began, wrote time.Time       // the tick in hand, a word about it
 
-	entry schemas.ScheduleEntry // used again for every record
+	// Used again for every record, or every round.
+	entry    schemas.ScheduleEntry
+	fires    remind.Row
+	due      []remind.Due
+	citizens []string // of due
 }
 
 func (t *timer) bound() *binding { return t.binding }
@@ -189,39 +193,39 @@ func (t *timer) onTick(ctx goka.Context, tick *schemas.ClockTick, bytes []byte) 
 // whether more of them are left.
 func (t *timer) round(ctx goka.Context, interval remind.Interval) (err error) {
 	from, to := t.partition.Range(interval)
-	judged := 0
-	t.more = false
+	t.due, t.citizens, t.more = t.due[:0], t.citizens[:0], false
 	scanned := t.table.Scan(from, to, func(entry []byte) bool {
-		if judged == roundEntries {
-			t.more = true
+		if t.more = len(t.due) == roundEntries; t.more {
 			return false
 		}
-		judged++
 		var due remind.Due
-		if due, err = remind.DecodeDue(entry); err == nil {
-			err = t.fire(ctx, interval, due)
+		if due, err = remind.DecodeDue(entry); err != nil {
+			return false
 		}
-		t.partition.Cursor = string(entry)
-		t.reached = due.At
-		return err == nil
+		t.due, t.citizens = append(t.due, due), append(t.citizens, due.Citizen)
+		return true
 	})
-	return errors.Join(err, scanned)
-}
-
-// fire judges one entry by the row of its citizen.
-func (t *timer) fire(ctx goka.Context, interval remind.Interval, due remind.Due) error {
-	bytes, err := t.table.Get(due.Citizen)
-	if err != nil || bytes == nil {
+	if err := errors.Join(err, scanned); err != nil || len(t.due) == 0 {
 		return err
 	}
-	row, err := remind.DecodeRow(bytes)
+	rows, err := t.table.GetMany(t.citizens)
 	if err != nil {
 		return err
 	}
-	if event, said := interval.Fire(&row.Citizen, due); said {
-		t.emit(ctx, due.Citizen, event)
-		t.fired++
+	for i, due := range t.due {
+		if rows[i] == nil {
+			continue // the citizen has left since
+		}
+		if err := remind.DecodeRowInto(&t.fires, rows[i]); err != nil {
+			return err
+		}
+		if event, said := interval.Fire(&t.fires.Citizen, due); said {
+			t.emit(ctx, due.Citizen, event)
+			t.fired++
+		}
 	}
+	last := t.due[len(t.due)-1]
+	t.partition.Cursor, t.reached = string(last.Append(nil)), last.At
 	return nil
 }
 
