@@ -64,6 +64,14 @@ public final class Inputs {
         return input;
     }
 
+    /** A tick as it is passed on: always in single-object encoding. */
+    public static byte[] encode(ClockTick tick) {
+        ByteWriter to = new ByteWriter();
+        Outputs.header(to, CLOCK_TICK);
+        to.number(tick.at());
+        return to.toBytes();
+    }
+
     private EvidenceRecord evidence(ByteReader from) {
         byte[] id = from.text();
         byte[] citizen = from.text();

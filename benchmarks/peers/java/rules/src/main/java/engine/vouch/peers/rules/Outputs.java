@@ -29,7 +29,8 @@ final class Outputs {
         this.catalogue = catalogue;
     }
 
-    private void begin(long fingerprint) {
+    /** Begins a value: C3 01 and the fingerprint of its schema, the least byte first. */
+    static void header(ByteWriter to, long fingerprint) {
         to.reset().add(0xc3);
         to.add(1);
         for (int i = 0; i < 8; i++) {
@@ -43,7 +44,7 @@ final class Outputs {
     byte[] completed(Step in, Evidence proof, List<Announced> benefits, View view) {
         eventIdBegins("completed", in.citizen(), in.at(), proof.of.source, proof.id);
         eventIdEnds(benefits);
-        begin(COMPLETED);
+        header(to, COMPLETED);
         to.text(eventId);
         to.text(in.citizen());
         to.number(proof.occurredAt);
@@ -68,7 +69,7 @@ final class Outputs {
     byte[] revoked(Step in, List<Announced> benefits, View view) {
         eventIdBegins("revoked", in.citizen(), in.at(), in.source(), in.evidenceId());
         eventIdEnds(benefits);
-        begin(REVOKED);
+        header(to, REVOKED);
         to.text(eventId);
         to.text(in.citizen());
         to.number(in.at());
@@ -93,7 +94,7 @@ final class Outputs {
     }
 
     byte[] schedule(Step in, View view) {
-        begin(SCHEDULE);
+        header(to, SCHEDULE);
         to.text(in.citizen());
         if (view.size > 0) {
             to.number(view.size);
