@@ -276,21 +276,54 @@ func header(r *kgo.Record, key string) string {
 	return ""
 }
 
-// records reads the committed records of topics as they are.
+// records reads the committed records of topics as they are, each partition's in
+// order, up to their end as it stands.
 func (w *world) records(topics ...string) (all []*kgo.Record) {
 	w.t.Helper()
-	want := len(w.tail(topics...))
+	w.awaitMarkers(topics...)
 	var names []string
 	for _, topic := range topics {
 		names = append(names, w.prefix+topic)
 	}
-	client, err := w.connect(kgo.ConsumeTopics(names...), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxPartitionBytes(4<<20))
+	admin := kadm.NewClient(w.client)
+	starts, err := admin.ListStartOffsets(w.t.Context(), names...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ends, err := admin.ListCommittedOffsets(w.t.Context(), names...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	from, missing := map[string]map[int32]kgo.Offset{}, map[string]int64{}
+	ends.Each(func(end kadm.ListedOffset) {
+		if start, _ := starts.Lookup(end.Topic, end.Partition); start.Offset < end.Offset {
+			if from[end.Topic] == nil {
+				from[end.Topic] = map[int32]kgo.Offset{}
+			}
+			from[end.Topic][end.Partition] = kgo.NewOffset().At(start.Offset)
+			missing[fmt.Sprint(end.Topic, end.Partition)] = end.Offset
+		}
+	})
+	client, err := w.connect(kgo.ConsumePartitions(from), kgo.KeepControlRecords(), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxPartitionBytes(4<<20))
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	defer client.Close()
-	for len(all) < want {
-		all = append(all, client.PollFetches(w.t.Context()).Records()...)
+	ctx, stop := context.WithTimeout(w.t.Context(), awaitMax)
+	defer stop()
+	for len(missing) > 0 {
+		fetches := client.PollFetches(ctx)
+		if ctx.Err() != nil {
+			w.t.Fatalf("waited %v in vain for the ends of %v", awaitMax, missing)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			if name := fmt.Sprint(r.Topic, r.Partition); r.Offset+1 >= missing[name] {
+				delete(missing, name)
+			}
+			if !r.Attrs.IsControl() {
+				all = append(all, r)
+			}
+		})
 	}
 	return all
 }

@@ -271,9 +271,11 @@ type timerOnBroker struct {
 	written map[string][][]remindtest.Said // by topic and partition
 }
 
+var ofTests = kgo.StickyKeyPartitioner(nil).ForTopic(Schedule)
+
 // partitionOf is where every client's default partitioner puts a key.
 func partitionOf(key string) int {
-	return kgo.StickyKeyPartitioner(nil).ForTopic(Schedule).Partition(&kgo.Record{Key: []byte(key)}, partitionsOfTests)
+	return ofTests.Partition(&kgo.Record{Key: []byte(key)}, partitionsOfTests)
 }
 
 func (d *timerOnBroker) next() (said []remindtest.Said) {
