@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -13,7 +14,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/vouch-engine/vouch/benchmarks/city"
 	"github.com/vouch-engine/vouch/topology"
@@ -38,15 +38,20 @@ const (
 	// startWindow is the time after its start in which one that is killed
 	// early is killed: while it joins, restores, takes over.
 	startWindow = time.Second
-	// workWindow is, at first, the time after it was seen at work in which one
-	// is killed. It is halved when a kill came too late to find any work, and
-	// grows by a tenth when it did not, so that the kills spread over the work on
-	// a fast machine as on a slow one.
-	workWindow = 100 * time.Millisecond
+	// backlog is how many records the certifiers of a round have written for the
+	// timers before these start, and before the certifiers are killed for the
+	// last time in it: so both have work.
+	backlog = 8_000
 	// Of the kills, workMin of workOf must have found work at least, or the run
 	// has shown nothing.
 	workMin, workOf = 15, 20
 )
+
+// workWindows are, at first, the times after it was seen at work in which one
+// of a group is killed. A window is halved when a kill came too late to find any
+// work, and grows by a tenth when it did not, so that the kills spread over the
+// work on a fast machine as on a slow one.
+var workWindows = map[string]time.Duration{topology.CertifierGroup: 500 * time.Millisecond, topology.TimerGroup: 40 * time.Millisecond}
 
 // groups are those that are tortured, each behind the one that it reads from.
 var groups = []string{topology.CertifierGroup, topology.TimerGroup}
@@ -99,10 +104,9 @@ func Torture(ctx context.Context, o TortureOptions) (err error) {
 	prefix := fmt.Sprintf("%storture-%d-%d.", o.Prefix, o.Seed, time.Now().UnixMilli())
 	t := &torture{
 		TortureOptions: o, city: people, directory: directory, prefix: prefix, observer: newObserver(client, prefix),
-		random: rand.New(rand.NewPCG(o.Seed, 0)), window: map[string]time.Duration{},
+		random: rand.New(rand.NewPCG(o.Seed, 0)), window: maps.Clone(workWindows), working: map[string]int{},
 	}
 	for _, group := range groups {
-		t.window[group] = workWindow
 		for i := range o.Instances {
 			t.instances = append(t.instances, t.instance(group, fmt.Sprintf("i%d", i)))
 		}
@@ -141,7 +145,8 @@ type torture struct {
 	oracle  *oracle
 
 	mu                                         sync.Mutex               // guards the following
-	window                                     map[string]time.Duration // by group: see workWindow
+	working                                    map[string]int           // by group: how many instances have not met their last kill of the round
+	window                                     map[string]time.Duration // by group: see workWindows
 	killed, withLag, withTransaction, withWork int
 
 	storms, withinStorm int // kills in the storm, and those of them that found it half over
@@ -261,203 +266,6 @@ func stop(all ...*instance) error {
 			return err
 		}
 	}
-	return nil
-}
-
-// round gives the instances a slice of work and kills them at it.
-func (t *torture) round(ctx context.Context, number int, kills []kill) error {
-	if number%cleanOneOf == cleanOneOf-1 {
-		if err := t.pause(ctx); err != nil {
-			return err
-		}
-	}
-	if err := t.produce(ctx, number); err != nil {
-		return err
-	}
-	if err := start(t.instances...); err != nil {
-		return err
-	}
-	together, taken := errgroup.WithContext(ctx)
-	for _, group := range groups {
-		for number, victim := range t.of(group) {
-			together.Go(func() error {
-				for _, k := range kills {
-					if k.group != group || k.instance != number || k.takeover {
-						continue
-					}
-					if err := t.strike(taken, victim, k); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		}
-	}
-	if err := together.Wait(); err != nil {
-		return err
-	}
-	for _, k := range kills {
-		if !k.takeover {
-			continue
-		}
-		if err := t.strike(ctx, t.of(k.group)[k.instance], k); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// pause starts the instances and ends them cleanly. A clean end writes the
-// state down, so that the next kills find one that is older than the log, not
-// none.
-func (t *torture) pause(ctx context.Context) error {
-	if err := start(t.instances...); err != nil {
-		return err
-	}
-	if err := t.observer.ready(ctx, t.instances...); err != nil {
-		return err
-	}
-	if err := stop(t.instances...); err != nil {
-		return err
-	}
-	t.say("a clean end and a new start")
-	return nil
-}
-
-// strike kills an instance once.
-func (t *torture) strike(ctx context.Context, victim *instance, k kill) error {
-	if err := t.await(ctx, victim, k); err != nil {
-		return err
-	}
-	victim.kill()
-	if err := t.judge(ctx, victim, k); err != nil {
-		return err
-	}
-	if k.back {
-		return victim.start()
-	}
-	return nil
-}
-
-// await waits for the moment of a kill.
-func (t *torture) await(ctx context.Context, victim *instance, k kill) error {
-	if k.early {
-		return victim.sleep(ctx, time.Duration(k.moment*float64(startWindow)))
-	}
-	if k.takeover {
-		if err := t.awaitTakeover(ctx, victim); err != nil {
-			return err
-		}
-	}
-	looked := time.Now() // at the lag, which is asked for seldom: a transaction is short
-	for start := looked; time.Since(start) < workTimeout; {
-		state, err := t.observer.transaction(ctx, victim)
-		if err != nil {
-			return err
-		}
-		if state == transactionOpen {
-			t.mu.Lock()
-			window := t.window[victim.group]
-			t.mu.Unlock()
-			return victim.sleep(ctx, time.Duration(k.moment*float64(window)))
-		}
-		if time.Since(looked) > lagEvery {
-			idle, err := t.idle(ctx, victim)
-			if err != nil || idle {
-				return err
-			}
-			looked = time.Now()
-		}
-		if err := victim.sleep(ctx, lookEvery); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// idle says whether no work is left for an instance, and none comes from those
-// that it reads from.
-func (t *torture) idle(ctx context.Context, victim *instance) (bool, error) {
-	for _, group := range groups {
-		lag, err := int64(0), error(nil)
-		switch {
-		case group == victim.group:
-			lag, err = t.observer.lag(ctx, victim.group, victim)
-			return lag == 0, err
-		case t.alive(group):
-			lag, err = t.observer.lag(ctx, group, nil)
-		}
-		if err != nil || lag > 0 {
-			return false, err
-		}
-	}
-	return true, nil
-}
-
-// alive says whether any instance of a group runs.
-func (t *torture) alive(group string) bool {
-	for _, i := range t.of(group) {
-		if i.alive.Load() {
-			return true
-		}
-	}
-	return false
-}
-
-// awaitTakeover waits until an instance has got the partitions of those that
-// were killed, which it does when their sessions have ended.
-func (t *torture) awaitTakeover(ctx context.Context, victim *instance) error {
-	for start := time.Now(); time.Since(start) < workTimeout; {
-		owned, err := t.observer.partitions(ctx, victim)
-		if err != nil || len(owned) == partitions {
-			return err
-		}
-		if err := victim.sleep(ctx, lagEvery); err != nil {
-			return err
-		}
-	}
-	return fmt.Errorf("%s has not got the partitions of the others %v (workTimeout) after they were killed", victim, workTimeout)
-}
-
-// judge counts what a kill found: the broker still shows what the victim left.
-func (t *torture) judge(ctx context.Context, victim *instance, k kill) error {
-	open, err := t.observer.leftOpen(ctx, victim)
-	if err != nil {
-		return err
-	}
-	lag, err := t.observer.lag(ctx, victim.group, victim)
-	if err != nil {
-		return err
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.killed++
-	if open {
-		t.withTransaction++
-	}
-	if lag > 0 {
-		t.withLag++
-	}
-	window := t.window[victim.group]
-	switch {
-	case open || lag > 0:
-		t.withWork++
-		window += window / 10
-	case !k.early:
-		window /= 2
-	}
-	t.window[victim.group] = window
-	when, transaction := "at work", "no transaction open"
-	switch {
-	case k.early:
-		when = "early"
-	case k.takeover:
-		when = "after it took over"
-	}
-	if open {
-		transaction = "a transaction open"
-	}
-	t.say("kill %d of %d: %s, %s: %d records behind, %s", t.killed, t.Kills, victim, when, lag, transaction)
 	return nil
 }
 

@@ -4,10 +4,10 @@ import "math/rand/v2"
 
 // When an instance is killed.
 const (
-	// Of so many kills one is early; of so many, among several instances, one is
-	// followed by the return of the victim; in one round of so many the last
-	// instance is killed when it has taken over from the others.
-	earlyOneOf, backOneOf, takeoverOneOf = 5, 3, 4
+	// Of so many instances in a round, one is killed early first; of so many,
+	// among several, one is killed twice at work; in one round of so many the
+	// last instance of a group is killed when it has taken over from the others.
+	earlyOneOf, twiceOneOf, takeoverOneOf = 4, 3, 4
 	// One round of so many begins with a clean end.
 	cleanOneOf = 2
 )
@@ -29,8 +29,16 @@ type kill struct {
 func plan(random *rand.Rand, kills, instances int) (rounds [][]kill) {
 	for kills > 0 {
 		var round []kill
-		for _, group := range groups {
-			round = append(round, planGroup(random, group, instances)...)
+		ofGroups := make([][]kill, len(groups))
+		for i, group := range groups {
+			ofGroups[i] = planGroup(random, group, instances)
+		}
+		for place := 0; len(ofGroups[0])+len(ofGroups[1]) > place; place++ {
+			for _, all := range ofGroups {
+				if place < len(all) {
+					round = append(round, all[place])
+				}
+			}
 		}
 		round = round[:min(kills, len(round))]
 		kills -= len(round)
@@ -43,14 +51,21 @@ func plan(random *rand.Rand, kills, instances int) (rounds [][]kill) {
 func planGroup(random *rand.Rand, group string, instances int) (round []kill) {
 	takeover := instances > 1 && random.IntN(takeoverOneOf) == 0
 	for place, instance := range random.Perm(instances) {
-		k := kill{group: group, instance: instance, early: random.IntN(earlyOneOf) == 0, moment: random.Float64()}
-		if last := place == instances-1; takeover && last {
-			k.early, k.takeover = false, true
-		} else if !takeover && instances > 1 && random.IntN(backOneOf) == 0 {
+		k := kill{group: group, instance: instance}
+		again := func(early bool) {
 			first := k
-			first.moment, first.back = random.Float64(), true
+			first.early, first.back, first.moment = early, true, random.Float64()
 			round = append(round, first)
 		}
+		if k.takeover = takeover && place == instances-1; !k.takeover {
+			if random.IntN(earlyOneOf) == 0 {
+				again(true)
+			}
+			if instances > 1 && random.IntN(twiceOneOf) == 0 {
+				again(false)
+			}
+		}
+		k.moment = random.Float64()
 		round = append(round, k)
 	}
 	return round

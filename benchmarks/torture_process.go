@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -50,7 +49,6 @@ type instance struct {
 	listen  string // address of its HTTP listener while it runs
 
 	running *exec.Cmd     // nil when it does not run
-	alive   atomic.Bool   // whether it runs, for those who do not start and kill it
 	ended   chan struct{} // closed when it has ended, then:
 	status  error
 }
@@ -84,7 +82,6 @@ func (i *instance) start() error {
 		return fmt.Errorf("start %s: %w", i, err)
 	}
 	i.running, i.ended = command, make(chan struct{})
-	i.alive.Store(true)
 	go func() {
 		i.status = command.Wait()
 		close(i.ended)
@@ -99,12 +96,7 @@ func (i *instance) kill() {
 	}
 	_ = i.running.Process.Kill() // it may have ended by itself, which sleep reports
 	<-i.ended
-	i.gone()
-}
-
-func (i *instance) gone() {
 	i.running = nil
-	i.alive.Store(false)
 }
 
 // stop ends it as an operator would.
@@ -117,7 +109,7 @@ func (i *instance) stop() error {
 	case <-time.After(stopTimeout):
 		return fmt.Errorf("%s has not ended %v (stopTimeout) after it was told to", i, stopTimeout)
 	}
-	i.gone()
+	i.running = nil
 	if i.status != nil {
 		return fmt.Errorf("%s was told to end, and failed: %w: %s", i, i.status, i.lastWords())
 	}

@@ -18,15 +18,17 @@ func tortureCommand() *cobra.Command {
 	)
 	command := &cobra.Command{
 		Use:   "torture --brokers BROKERS",
-		Short: "Kill certifiers at random, and compare what they wrote with the rules",
-		Long: `torture makes up a city, writes the first half of its facts in slices to topics
-of its own, and kills the certifiers that decide them with SIGKILL, at random,
-while they work. What a reader of committed records then sees must be, as a set,
-exactly what decide gives for these facts. A fresh instance must restore the same
-rows into an empty directory, and then decide the second half as exactly. At
-least three of four kills must have found lag or an open transaction.`,
+		Short: "Kill certifiers and timers at random, and compare what they wrote with the rules",
+		Long: `torture makes up a city, writes the greater part of its facts in slices to
+topics of its own, and kills the certifiers and timers that work on them with
+SIGKILL, at random, while they work; once the timers alone, again and again
+within one tick on which thousands fire. What a reader of committed records then
+sees must be exactly what decide gives for these facts, in each partition in the
+same order. Fresh instances must restore the same rows into empty directories,
+and then decide the rest as exactly. At least three of four kills must have found
+lag or an open transaction.`,
 		Example: `  vouch bench torture --brokers localhost:9092
-  vouch bench torture --brokers localhost:9092 --kills 50 --citizens 20000 --instances 2 --seed 7`,
+  vouch bench torture --brokers localhost:9092 --kills 50 --citizens 40000 --instances 2 --seed 7`,
 		Args: arguments(cobra.NoArgs),
 		RunE: func(command *cobra.Command, _ []string) (err error) {
 			if o.Kills < 1 || o.Instances < 1 {
@@ -44,8 +46,8 @@ least three of four kills must have found lag or an open transaction.`,
 	kafka.flags(command)
 	flags := command.Flags()
 	flags.IntVar(&o.Kills, "kills", 20, "how often to kill")
-	flags.IntVar(&o.Citizens, "citizens", 2_000, "people in the city; more make more work")
-	flags.IntVar(&o.Instances, "instances", 1, "certifiers at once")
+	flags.IntVar(&o.Citizens, "citizens", 12_000, "people in the city; more make more work")
+	flags.IntVar(&o.Instances, "instances", 1, "certifiers at once, and as many timers")
 	flags.Uint64Var(&o.Seed, "seed", 1, "of the city and of the kills")
 	return command
 }
