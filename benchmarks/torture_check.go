@@ -182,12 +182,12 @@ func (t *torture) digest(group string, instances ...*instance) (newest topology.
 func (t *torture) summarise(all []restored) {
 	format := "facts       %d in %d partitions, the last of them after the kills\n" +
 		"kills       %d of %d certifier(s) and as many timers: %d found work, %d lag and %d an open transaction\n" +
-		"storm       %d timers killed within one tick: %d found it half over\n" +
+		"storm       all timers killed %d times within one tick, %d times with the fires of a partition half done\n" +
 		"compared    with the offline decision, after the kills and at the end: no record missing, none twice, each partition in order\n"
 	fmt.Fprintf(t.Summary, format, t.oracle.facts, partitions, t.killed, t.Instances, t.withWork, t.withLag, t.withTransaction, t.storms, t.withinStorm)
 	for _, r := range all {
 		fmt.Fprintf(t.Summary, "restored    %d rows of the %s from its changelog into an empty directory: digest %s, as before\n", r.rows, r.group, r.digest)
 	}
-	fmt.Fprintf(t.Summary, "torture: equal: %d records, %d kills, %d with lag, %d with open transactions, seed %d\n",
-		t.oracle.records.count(), t.killed+t.storms, t.withLag, t.withTransaction, t.Seed)
+	fmt.Fprintf(t.Summary, "torture: equal: %d records, %d kills, %d in a storm, %d with lag, %d with open transactions, seed %d\n",
+		t.oracle.records.count(), t.killed+t.storms, t.storms, t.withLag, t.withTransaction, t.Seed)
 }
