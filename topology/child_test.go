@@ -45,7 +45,7 @@ type victim struct {
 
 func (v victim) String() string {
 	request := map[int16]string{keyProduce: "Produce", keyEndTxn: "EndTxn", keyTxnOffsetCommit: "TxnOffsetCommit"}[v.Key]
-	return fmt.Sprintf("killed at %s %d, sent: %t", request, v.Count, v.Sent)
+	return fmt.Sprintf("%s killed at %s %d, sent: %t", v.Group, request, v.Count, v.Sent)
 }
 
 // drawVictim draws when one dies.
@@ -85,7 +85,7 @@ func (v *victim) live() error {
 	}
 	run := map[string]func(context.Context, RunOptions) error{CertifierGroup: RunCertifier, TimerGroup: RunTimer}[v.Group]
 	return run(context.Background(), RunOptions{
-		Brokers: v.Brokers, Prefix: v.Prefix, State: v.State, Catalogue: c, Logger: slog.New(slog.DiscardHandler),
+		Brokers: v.Brokers, Prefix: v.Prefix, State: v.State, Catalogue: c, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		Client: []kgo.Opt{kgo.Dialer(v.dial)},
 	})
 }
@@ -130,7 +130,9 @@ func (w *world) sacrifice(v victim) {
 	defer stop()
 	command := exec.CommandContext(ctx, os.Args[0])
 	command.Env = append(os.Environ(), victimVariable+"="+string(text))
+	began := time.Now()
 	said, err := command.CombinedOutput()
+	w.t.Log(v, "after", time.Since(began).Round(time.Millisecond))
 	var exit *exec.ExitError
 	if ctx.Err() != nil {
 		w.t.Fatalf("a victim that was to be %v is alive after %v: %s", v, awaitMax, said)

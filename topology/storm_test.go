@@ -213,7 +213,6 @@ func TestStormWithKills(t *testing.T) {
 			v.State = t.TempDir()
 			state = v.State
 		}
-		t.Log(v)
 		w.sacrifice(v)
 		committed += v.commits()
 		victims++
