@@ -115,9 +115,13 @@ type restored struct {
 
 // restore lets a fresh instance of each group restore everything from the
 // changelog, and compares its rows with those of the old instances and of the
-// changelog.
+// changelog. Nothing else is there to restore from: what lay between the groups
+// is purged before.
 func (t *torture) restore(ctx context.Context) (all []restored, err error) {
 	t.say("fresh instances restore from the changelogs")
+	if err := t.observer.purge(ctx); err != nil {
+		return nil, err
+	}
 	old := map[string]topology.Digests{}
 	var fresh []*instance
 	for _, group := range groups {

@@ -255,6 +255,23 @@ func (o *observer) settled(ctx context.Context, topics ...string) error {
 	return fmt.Errorf("transactions are still open %v (settleTimeout) after their writers had nothing left to do", settleTimeout)
 }
 
+// purge deletes what the timers have committed of schedule, which they do by
+// themselves from time to time.
+func (o *observer) purge(ctx context.Context) error {
+	committed, err := o.admin.FetchOffsets(ctx, o.prefix+topology.TimerGroup)
+	if err != nil {
+		return fmt.Errorf("purge schedule: fetch the timers' offsets: %w", err)
+	}
+	deleted, err := o.admin.DeleteRecords(ctx, committed.Offsets())
+	if err == nil {
+		err = deleted.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("purge schedule: %w", err)
+	}
+	return nil
+}
+
 // topics are those of the run.
 func (o *observer) topics(ctx context.Context) ([]string, error) {
 	topics, err := o.admin.ListTopics(ctx)
