@@ -36,9 +36,9 @@
 // Whatever is killed, each partition is found in an older whole state: its rows
 // and index are those of the changelog up to its position. For
 //
-//  1. every write is one batch, which holds for each of its partitions all rows
-//     and index entries that changed, and the position after them, taken while
-//     nothing could be sealed;
+//  1. every write is batches of whole partitions: one holds for each of its
+//     partitions all rows and index entries that changed, and the position after
+//     them, taken while nothing could be sealed;
 //  2. there is no write-ahead log, and a batch goes as a whole into one memtable
 //     or becomes one;
 //  3. memtables are flushed in the order in which they were filled, each with
@@ -50,8 +50,9 @@
 //
 // # Memory
 //
-// At most PendingBytes of rows in maps, half as much again for the batch in
-// flight, CacheBytes of blocks, filters and indexes of tables, and two
+// At most PendingBytes of rows in maps, a batch in flight and the memtable that
+// it becomes, of some 16 MiB or, if that is more, of one partition's pending
+// rows, CacheBytes of blocks, filters and indexes of tables, and two
 // memtables of 16 MiB; beyond that, what the open transactions have staged, and
 // those by which pending rows go past their half before the others wait. An
 // index adds the entries of the rows in the batch, and the keys of 4,096 rows a
@@ -155,6 +156,7 @@ type Store struct {
 	relieving sync.Mutex    // held by the Seal that begins the next write
 	batch     batcher       // used by who has writer
 	unflushed int           // bytes of batches since the last flush; likewise
+	swelling  float64       // a batch's bytes by those of its layers, as the last one had it; likewise
 
 	mu         sync.Mutex
 	partitions map[int32]*Partition // those that are open
@@ -185,7 +187,7 @@ func open(config Config, fs vfs.FS) (*Store, error) {
 	}
 	s := &Store{
 		config: config, log: config.Logger, half: config.PendingBytes / 2,
-		broken: make(chan struct{}), stuck: make(chan struct{}), writer: make(chan struct{}, 1),
+		broken: make(chan struct{}), stuck: make(chan struct{}), writer: make(chan struct{}, 1), swelling: 1,
 		partitions: map[int32]*Partition{},
 	}
 	s.batch.index = config.Index

@@ -11,8 +11,14 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// sublevelsPause is the wait between two looks at level 0.
-const sublevelsPause = 10 * time.Millisecond
+const (
+	// sublevelsPause is the wait between two looks at level 0.
+	sublevelsPause = 10 * time.Millisecond
+	// batchBytesMin is what partitions are gathered up to for one batch.
+	batchBytesMin = memTableBytes
+	// swellingSpare is added to what is expected of a batch.
+	swellingSpare = 1.1
+)
 
 // frozen is what one partition has in a write.
 type frozen struct {
@@ -101,16 +107,32 @@ func (s *Store) freeze(all bool, partitions ...*Partition) (list []frozen) {
 	return list
 }
 
-// write puts frozen layers into Pebble, as one batch. Its error is the store's.
+// write puts frozen layers into Pebble, in batches of whole partitions. Its
+// error is the store's.
 func (s *Store) write(list []frozen) {
-	if len(list) == 0 || s.failure() != nil {
-		return
+	for len(list) > 0 {
+		n := s.together(list)
+		if s.failure() == nil {
+			s.writeBatch(list[:n])
+		}
+		for _, f := range list[:n] {
+			s.writing.Add(-f.layer.bytes)
+		}
+		list = list[n:]
 	}
-	err := s.apply(list)
-	for _, f := range list {
-		s.writing.Add(-f.layer.bytes)
+}
+
+// together says how many partitions are one batch: so many that it becomes a
+// memtable itself, and no more, since it is in memory twice until it is flushed.
+func (s *Store) together(list []frozen) (n int) {
+	for bytes := 0; n < len(list) && bytes < batchBytesMin; n++ {
+		bytes += s.batchBytes(list[n : n+1])
 	}
-	if err != nil {
+	return n
+}
+
+func (s *Store) writeBatch(list []frozen) {
+	if err := s.apply(list); err != nil {
 		s.fail("write", err)
 		return
 	}
@@ -119,11 +141,10 @@ func (s *Store) write(list []frozen) {
 	}
 	// Pebble itself would wait in the next write, without an end if the
 	// compaction fails.
-	for s.db.Metrics().Levels[0].Sublevels >= sublevelsMax {
+	for s.failure() == nil && s.db.Metrics().Levels[0].Sublevels >= sublevelsMax {
 		select {
 		case <-time.After(sublevelsPause):
 		case <-s.broken:
-			return
 		}
 	}
 }
@@ -144,25 +165,30 @@ func (s *Store) flushMemTable() {
 }
 
 func (s *Store) apply(list []frozen) (err error) {
-	batch := s.db.NewBatchWithSize(batchBytes(list))
+	expected := s.batchBytes(list)
+	batch := s.db.NewBatchWithSize(expected)
 	defer func() { err = errors.Join(err, batch.Close()) }()
 	for _, f := range list {
 		if err := s.batch.add(s.db, batch, f); err != nil {
 			return err
 		}
 	}
+	if expected > 0 {
+		s.swelling = max(1, s.swelling*swellingSpare*float64(batch.Len())/float64(expected))
+	}
 	s.unflushed += batch.Len()
 	return s.db.Apply(batch, pebble.NoSync)
 }
 
 // batchBytes is about what a batch of these layers takes: an estimate spares it
-// growing, which copies everything.
-func batchBytes(list []frozen) int {
+// growing, which copies everything. Index entries swell it, by as much as they
+// swelled the last one and a little more.
+func (s *Store) batchBytes(list []frozen) int {
 	bytes := int64(0)
 	for _, f := range list {
 		bytes += f.layer.bytes // the overhead of a row in a map is more than that in a batch
 	}
-	return int(bytes)
+	return int(float64(bytes) * s.swelling * swellingSpare)
 }
 
 // batcher turns frozen layers into a batch whose keys are sorted, so that they
