@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lovoo/goka"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/vouch-engine/vouch/schemas/catalogue"
@@ -83,11 +84,43 @@ func (v *victim) live() error {
 	if err != nil {
 		return err
 	}
-	run := map[string]func(context.Context, RunOptions) error{CertifierGroup: RunCertifier, TimerGroup: RunTimer}[v.Group]
-	return run(context.Background(), RunOptions{
+	newMember := map[string]func(context.Context, RunOptions) (*member, error){CertifierGroup: certifierMember, TimerGroup: timerMember}[v.Group]
+	m, err := newMember(context.Background(), RunOptions{
 		Brokers: v.Brokers, Prefix: v.Prefix, State: v.State, Catalogue: c, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		Client: []kgo.Opt{kgo.Dialer(v.dial)},
 	})
+	if err != nil {
+		return err
+	}
+	m.passSlowly()
+	return m.work(context.Background())
+}
+
+// passSlowly lets a pass take so long that it needs several transactions.
+func (m *member) passSlowly() {
+	prepare := m.prepare
+	m.prepare = func(ctx context.Context) error {
+		err := prepare(ctx)
+		begin := m.begin
+		m.begin = func(b *binding) work { return slow{begin(b), ownTopic(m.name)} }
+		return err
+	}
+}
+
+// slow is work of which one step takes long.
+type slow struct {
+	work
+	topic string
+}
+
+func (s slow) inputs() map[string]goka.ProcessCallback {
+	callbacks := s.work.inputs()
+	step := callbacks[s.topic]
+	callbacks[s.topic] = func(ctx goka.Context, value any) {
+		time.Sleep(200 * time.Microsecond)
+		step(ctx, value)
+	}
+	return callbacks
 }
 
 func (v *victim) dial(ctx context.Context, kind, address string) (net.Conn, error) {
