@@ -2,7 +2,6 @@ package benchmarks
 
 import (
 	"context"
-	"fmt"
 	"maps"
 
 	"github.com/vouch-engine/vouch/topology"
@@ -12,7 +11,11 @@ import (
 const (
 	drainCitizens = 100_000
 	drainMonths   = 12
+
+	growthCitizens = 1_000_000
 )
+
+var growthSizes = []int{1, 2, 4, 10} // times growthCitizens
 
 // drain measures how fast records are decided that lie there already. The
 // roster is decided first, and not measured; then evidence and ticks are
@@ -24,6 +27,17 @@ func drain(ctx context.Context, b *bench, sys system) error {
 	rate, err := b.drain(ctx, "drain", sys, w)
 	b.drained[sys.title()] = rate
 	return err
+}
+
+// growth drains cities of different sizes, each citizen seen once.
+func growth(ctx context.Context, b *bench, sys system) error {
+	for _, times := range growthSizes {
+		w := renewals{citizens: max(int(float64(times*growthCitizens)*b.Scale), 10), months: 1}
+		if _, err := b.drain(ctx, "growth", sys, w); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // drain drains a workload, writes the result under a name and returns the
@@ -68,7 +82,7 @@ func (b *bench) drain(ctx context.Context, name string, sys system, w renewals) 
 		return 0, err
 	}
 	if !r.Valid {
-		return 0, fmt.Errorf("%d certifications came out, %d of them twice, and %d had to", len(ids), doubled, len(want))
+		return 0, wrong("%d certifications came out, %d of them twice, and %d had to", len(ids), doubled, len(want))
 	}
 	return rate, s.stop(subjectStop)
 }

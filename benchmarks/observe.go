@@ -144,7 +144,7 @@ func (b *bench) read(ctx context.Context, from ends, visit func(*kgo.Record) err
 	if left == 0 {
 		return to, nil
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(b.Brokers...), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.ConsumePartitions(begin))
+	client, err := b.reader(kgo.KeepControlRecords(), kgo.ConsumePartitions(begin))
 	if err != nil {
 		return nil, err
 	}
@@ -165,6 +165,18 @@ func (b *bench) read(ctx context.Context, from ends, visit func(*kgo.Record) err
 		})
 	}
 	return to, err
+}
+
+// Of the harness's own clients: with their defaults of 5 s a first request may
+// wait as long, and the wait would be counted as latency.
+const (
+	readerWait     = 250 * time.Millisecond // for which a broker holds a fetch that finds nothing
+	clientsLookMin = 250 * time.Millisecond // between two questions who leads what
+)
+
+// reader is a reader of committed records.
+func (b *bench) reader(options ...kgo.Opt) (*kgo.Client, error) {
+	return kgo.NewClient(append(options, kgo.SeedBrokers(b.Brokers...), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(readerWait), kgo.MetadataMinAge(clientsLookMin))...)
 }
 
 // settledEnds are the ends of topics once no transaction is open there: a
@@ -196,15 +208,14 @@ func (b *bench) settledEnds(ctx context.Context, topics ...string) (ends, error)
 }
 
 // certified reads the ids of all certifications that were written.
-func (b *bench) certified(ctx context.Context, prefix string) (ids map[string]bool, doubled int, err error) {
+func (b *bench) certified(ctx context.Context, prefix string) (ids eventIDs, doubled int, err error) {
 	codec := avro.New(nil)
-	ids = map[string]bool{}
+	ids = eventIDs{}
 	_, err = b.read(ctx, nil, func(r *kgo.Record) error {
 		completed, err := completedOf(ctx, codec, r)
-		if err == nil && ids[completed.EventID] {
+		if err == nil && !ids.add(completed.EventID) {
 			doubled++
 		}
-		ids[completed.EventID] = true
 		return err
 	}, prefix+topology.CertificationCompleted)
 	return ids, doubled, err

@@ -1,6 +1,7 @@
 package benchmarks
 
 import (
+	"encoding/hex"
 	"fmt"
 	"iter"
 
@@ -51,15 +52,18 @@ type input struct {
 func citizenID(citizen int) string { return fmt.Sprintf("3416%014d", citizen) }
 
 // roster gives the entries, all before the first evidence.
-func (w renewals) roster() iter.Seq[input] {
+func (w renewals) roster() iter.Seq[input] { return w.rosterOf(0, w.citizens) }
+
+// rosterOf are the entries of the citizens from one number to another.
+func (w renewals) rosterOf(from, to int) iter.Seq[input] {
 	first, _ := schemas.ParseDate(renewalsFrom)
 	at := schemas.Instant(first) * schemas.Day
 	return func(yield func(input) bool) {
-		for i := range w.citizens {
+		for i := from; i < to; i++ {
 			phone, payee, amount := fmt.Sprintf("138%08d", i), fmt.Sprintf("6217%015d", i), int64(18_000)
 			birth, last := first-schemas.Date(22_000+i%8_000), first-schemas.Date(300+i%60)
-			for _, benefit := range renewalsBenefits {
-				at++
+			for n, benefit := range renewalsBenefits {
+				at := at + schemas.Instant(i*len(renewalsBenefits)+n+1)
 				entry := &schemas.RosterEntry{
 					EntryID: fmt.Sprintf("r%d%s", i, benefit), CitizenID: citizenID(i), Benefit: benefit, Op: schemas.Enrol, RecordedAt: at,
 					EffectiveOn: first - 2000, LastCertifiedOn: &last, Region: fmt.Sprint(341600 + i%20), Phone: &phone, Payee: &payee, AmountFen: &amount, BirthOn: &birth,
@@ -74,23 +78,36 @@ func (w renewals) roster() iter.Seq[input] {
 
 // evidence gives the sights of all months, and the ticks between them.
 func (w renewals) evidence(c *catalogue.Catalogue) iter.Seq[input] {
+	return w.sights(c, 0, w.citizens*w.months, func(int) bool { return true })
+}
+
+// sights are the evidence from one number to another, of those citizens that
+// are asked for, and the ticks between them.
+func (w renewals) sights(c *catalogue.Catalogue, from, to int, wanted func(citizen int) bool) iter.Seq[input] {
 	first, _ := schemas.ParseDate(renewalsFrom)
 	start := schemas.Instant(first+renewalsLead) * schemas.Day
-	step := schemas.Instant(30*w.months) * schemas.Day / schemas.Instant(w.citizens*w.months)
+	step := max(schemas.Instant(30*w.months)*schemas.Day/schemas.Instant(w.citizens*w.months), 1)
 	return func(yield func(input) bool) {
 		ticked := schemas.Instant(0)
-		for i := range w.citizens * w.months {
-			at := start + schemas.Instant(i)*max(step, 1)
+		if from > 0 {
+			ticked = (start + schemas.Instant(from-1)*step) / schemas.Day
+		}
+		for i := from; i < to; i++ {
+			at := start + schemas.Instant(i)*step
 			if day := at / schemas.Day; day > ticked {
 				ticked = day
 				if !yield(input{topology.Clock, "", at - 1, &schemas.ClockTick{At: day * schemas.Day}}) {
 					return
 				}
 			}
+			citizen := w.citizen(i)
+			if !wanted(citizen) {
+				continue
+			}
 			kind := renewalsKinds[i%len(renewalsKinds)]
 			index, _ := c.KindIndex(kind)
 			e := &schemas.Evidence{
-				EvidenceID: fmt.Sprintf("e%d", i), CitizenID: citizenID(w.citizen(i)), Kind: kind, Source: c.Kinds[index].Source, Op: schemas.Assert,
+				EvidenceID: fmt.Sprintf("e%d", i), CitizenID: citizenID(citizen), Kind: kind, Source: c.Kinds[index].Source, Op: schemas.Assert,
 				OccurredAt: at - schemas.Instant(i%7)*schemas.Minute, RecordedAt: at,
 			}
 			if !yield(input{topology.Evidence, e.CitizenID, at, e}) {
@@ -114,39 +131,53 @@ func (w renewals) citizen(i int) int {
 	return (place*7_919 + month*104_729) % w.citizens // 7919 is a prime that divides no city
 }
 
+// eventIDs are the ids of events, which are 16 bytes in hexadecimal digits.
+type eventIDs map[[16]byte]struct{}
+
+// add says whether an id is new.
+func (ids eventIDs) add(id string) bool {
+	var raw [16]byte
+	if n, err := hex.Decode(raw[:], []byte(id)); err != nil || n != len(raw) {
+		panic(fmt.Sprintf("benchmarks: %q is no event id", id))
+	}
+	_, known := ids[raw]
+	ids[raw] = struct{}{}
+	return !known
+}
+
+// expectedAtOnce is of how many citizens the rows are in memory at a time.
+const expectedAtOnce = 200_000
+
 // expected folds the pure rules over the facts and gives the ids of all
 // certifications that must come out.
-func (w renewals) expected(c *catalogue.Catalogue) map[string]bool {
+func (w renewals) expected(c *catalogue.Catalogue) eventIDs {
 	return w.expectedOf(c, w.citizens*w.months)
 }
 
 // expectedOf is expected after the first sights only.
-func (w renewals) expectedOf(c *catalogue.Catalogue, sights int) map[string]bool {
-	rules, rows, clock := certify.New(c), map[string]*certify.Citizen{}, certify.NoTick
-	ids := map[string]bool{}
-	for _, part := range []iter.Seq[input]{w.roster(), w.evidence(c)} {
-		for in := range part {
-			if tick, is := in.record.(*schemas.ClockTick); is {
-				clock, _ = certify.OnTick(clock, tick)
-				continue
-			}
-			if in.topic == topology.Evidence {
-				if sights == 0 {
-					break
+func (w renewals) expectedOf(c *catalogue.Catalogue, sights int) eventIDs {
+	rules, ids := certify.New(c), eventIDs{}
+	for from := 0; from < w.citizens; from += expectedAtOnce {
+		rows, clock := map[string]*certify.Citizen{}, certify.NoTick
+		to := min(from+expectedAtOnce, w.citizens)
+		for _, part := range []iter.Seq[input]{w.rosterOf(from, to), w.sights(c, 0, sights, func(citizen int) bool { return from <= citizen && citizen < to })} {
+			for in := range part {
+				if tick, is := in.record.(*schemas.ClockTick); is {
+					clock, _ = certify.OnTick(clock, tick)
+					continue
 				}
-				sights--
-			}
-			row := rows[in.key]
-			if row == nil {
-				row = new(certify.Citizen)
-				rows[in.key] = row
-			}
-			decision, refusal := rules.Step(row, in.key, in.record, in.at, clock)
-			if refusal != certify.Accepted {
-				panic("benchmarks: the workload holds a record that is refused: " + string(refusal))
-			}
-			for _, completed := range decision.Completed {
-				ids[completed.EventID] = true
+				row := rows[in.key]
+				if row == nil {
+					row = new(certify.Citizen)
+					rows[in.key] = row
+				}
+				decision, refusal := rules.Step(row, in.key, in.record, in.at, clock)
+				if refusal != certify.Accepted {
+					panic("benchmarks: the workload holds a record that is refused: " + string(refusal))
+				}
+				for _, completed := range decision.Completed {
+					ids.add(completed.EventID)
+				}
 			}
 		}
 	}

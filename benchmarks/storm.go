@@ -82,6 +82,7 @@ func (p lapsing) expected(c *catalogue.Catalogue, tick input) digest {
 type stormRun struct {
 	*bench
 	prefix           string
+	certifies        system
 	people           lapsing
 	l                *loop
 	certifier, timer *subject
@@ -102,7 +103,7 @@ func storm(ctx context.Context, b *bench, sys system) error {
 	first, _ := schemas.ParseDate(renewalsFrom)
 	day := max(int(stormLull*min(b.Scale, 1)), stormLullMin) * stormRate / stormAhead // records of evidence
 	t := &stormRun{
-		bench: b, prefix: prefix, l: &loop{w: renewals{day * 30, loopMonths, true}, rate: stormRate},
+		bench: b, prefix: prefix, certifies: sys, l: &loop{w: renewals{day * 30, loopMonths, true}, rate: stormRate},
 		people: lapsing{max(int(stormCitizens*b.Scale), 10), first + renewalsLead + stormAhead - 1},
 	}
 	b.Say("storm: deciding the roster of %d citizens, and of %d who will lapse", t.l.w.citizens, t.people.citizens)
@@ -201,7 +202,7 @@ func (t *stormRun) measure(ctx context.Context) error {
 	if err := t.seen.await(ctx, t.certifier, len(want)); err != nil {
 		return err
 	}
-	invalid := t.seen.check(want)
+	invalid := t.seen.check(t.certifies, want)
 	if invalid == nil {
 		invalid = t.checkStandings(ctx)
 	}
@@ -250,7 +251,7 @@ func (t *stormRun) checkStandings(ctx context.Context) error {
 		return err
 	}
 	if want := t.people.expected(t.catalogue, t.tick); !maps.Equal(got, want) {
-		return fmt.Errorf("of those who lapse %v came out, and %v had to, or others", got.counts(), want.counts())
+		return wrong("of those who lapse %v came out, and %v had to, or others", got.counts(), want.counts())
 	}
 	return nil
 }

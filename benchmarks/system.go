@@ -24,6 +24,9 @@ type system struct {
 	program  string
 	args     []string // before those that every system gets
 	settings map[string]string
+
+	atLeastOnce bool // it promises no more
+	local       bool // its state is on its own disk only, and lost with it
 }
 
 // title tells two settings of a system apart.
@@ -52,17 +55,15 @@ func (s system) with(pairs ...any) map[string]any {
 // program is, below the folder in which they were built, and the settings that
 // they are measured under, each in turn.
 var peers = []struct {
-	name     string
-	program  string
-	args     []string
+	system
 	settings []map[string]string
 }{
-	{"goka", "bin/goka", nil, []map[string]string{nil}},
-	{"bare", "bin/bare", nil, []map[string]string{nil}},
-	{"kafka-streams", "java/run", []string{"kafka-streams"}, []map[string]string{
+	{system{name: "goka", program: "bin/goka", atLeastOnce: true}, []map[string]string{nil}},
+	{system{name: "bare", program: "bin/bare"}, []map[string]string{nil}},
+	{system{name: "kafka-streams", program: "java/run", args: []string{"kafka-streams"}}, []map[string]string{
 		{"cache": "10MB", "commit": "100ms"}, {"cache": "off", "commit": "100ms"}, {"cache": "10MB", "commit": "10ms"},
 	}},
-	{"flink", "java/run", []string{"flink"}, []map[string]string{
+	{system{name: "flink", program: "java/run", args: []string{"flink"}, local: true}, []map[string]string{
 		{"state-backend": "heap", "checkpoint": "1s"}, {"state-backend": "rocksdb", "checkpoint": "1s"},
 		{"state-backend": "heap", "checkpoint": "100ms"}, {"state-backend": "rocksdb", "checkpoint": "100ms"},
 	}},
@@ -91,7 +92,8 @@ func (b *bench) systems() ([]system, error) {
 				return nil, fmt.Errorf("bench: the peer %s is not built: %w; %s/README.md says how", name, err, b.PeersAt)
 			}
 			for _, settings := range p.settings {
-				s := system{name: p.name, program: program, args: slices.Clone(p.args), settings: settings}
+				s := p.system
+				s.program, s.args, s.settings = program, slices.Clone(p.args), settings
 				for _, flag := range sortedNames(settings) {
 					s.args = append(s.args, "--"+flag, settings[flag])
 				}

@@ -169,7 +169,7 @@ func (t *timerRun) phase(ctx context.Context, name string, number int, took spen
 		return err
 	}
 	if !valid {
-		return fmt.Errorf("%s: %v came out, and %v had to", name, got.counts(), t.want[number].counts())
+		return wrong("%s: %v came out, and %v had to", name, got.counts(), t.want[number].counts())
 	}
 	return nil
 }
@@ -230,7 +230,7 @@ func (t *timerRun) awaitFirst(ctx context.Context) (<-chan time.Time, error) {
 	for partition, end := range t.seen[topic] {
 		from[partition] = kgo.NewOffset().At(end)
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(t.Brokers...), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}))
+	client, err := t.reader(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}))
 	if err != nil {
 		return nil, err
 	}

@@ -156,7 +156,9 @@ func (raw) Decode(value []byte) (any, error) { return value, nil }
 // rows are the engine's own rows.
 type rows struct{}
 
-func (rows) Encode(value any) ([]byte, error) { return certify.AppendRow(nil, value.(*certify.Row)), nil }
+func (rows) Encode(value any) ([]byte, error) {
+	return certify.AppendRow(nil, value.(*certify.Row)), nil
+}
 func (rows) Decode(value []byte) (any, error) { return certify.DecodeRow(value) }
 
 // murmur2 is the hash of every Java client, in place of Goka's own: the topics

@@ -1,0 +1,152 @@
+package benchmarks
+
+import (
+	"fmt"
+	"html"
+	"io"
+	"math"
+	"slices"
+	"strings"
+)
+
+const reportStyle = `body{font:15px/1.5 system-ui,sans-serif;max-width:70em;margin:2em auto;padding:0 1em;color:#222}
+table{border-collapse:collapse;margin:.5em 0}td,th{border:1px solid #ccc;padding:.2em .6em;text-align:right}
+td:nth-child(-n+2),th:nth-child(-n+2){text-align:left}th{background:#f3f3f3}h2{margin-top:2em}
+svg{margin:.5em 1em .5em 0;background:#fff}code{background:#f3f3f3}.none{color:#a00}`
+
+// HTML writes results as one page that needs nothing else.
+func HTML(results []Result, to io.Writer) error {
+	var b strings.Builder
+	b.WriteString("<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>vouch: measures</title>\n<style>" + reportStyle + "</style>\n<h1>Measures</h1>\n")
+	fmt.Fprintf(&b, "<p>%s</p>\n<table>\n", reportNote)
+	for _, c := range circumstances(results) {
+		fmt.Fprintf(&b, "<tr><td>%s<td><code>%s</code>\n", c[0], html.EscapeString(c[1]))
+	}
+	b.WriteString("</table>\n")
+	for _, s := range sectionsOf(results) {
+		class := ""
+		if s.broker == BrokerEmbedded {
+			class = ` class="none"`
+		}
+		fmt.Fprintf(&b, "<h2%s>On %s</h2>\n", class, html.EscapeString(s.title()))
+		for _, measure := range s.measures() {
+			head, rows := s.table(measure)
+			fmt.Fprintf(&b, "<h3>%s</h3>\n<p>%s</p>\n", html.EscapeString(measure), html.EscapeString(aboutMeasure(measure)))
+			for _, c := range s.charts(measure) {
+				b.WriteString(c.svg())
+			}
+			b.WriteString("<table>\n<tr>")
+			for _, cell := range head {
+				fmt.Fprintf(&b, "<th>%s", html.EscapeString(cell))
+			}
+			for _, row := range rows {
+				b.WriteString("\n<tr>")
+				for _, cell := range row {
+					fmt.Fprintf(&b, "<td>%s", html.EscapeString(cell))
+				}
+			}
+			b.WriteString("\n</table>\n")
+		}
+	}
+	b.WriteString("</html>\n")
+	_, err := io.WriteString(to, b.String())
+	return err
+}
+
+// charts are the plots of a measure.
+func (s *section) charts(measure string) (charts []chart) {
+	switch measure {
+	case "open-loop":
+		charts = []chart{s.latencyCurves(measure), s.throughputAgainstLatency()}
+	case "storm":
+		charts = []chart{s.latencyCurves(measure)}
+	case "growth":
+		charts = []chart{s.growth()}
+	case "crash", "rebalance":
+		charts = []chart{s.timelines(measure)}
+	}
+	return slices.DeleteFunc(charts, func(c chart) bool { return len(c.lines) == 0 })
+}
+
+// of are the sets of a measure that have a right run.
+func (s *section) of(measure string) (sets []*set) {
+	for _, set := range s.sets {
+		if set.measure == measure && len(set.runs) > 0 {
+			sets = append(sets, set)
+		}
+	}
+	return sets
+}
+
+// latencyCurves show every quantile; the last ones are as wide as the first.
+func (s *section) latencyCurves(measure string) chart {
+	c := chart{title: "Latency by quantile", x: "nines of the quantile (1: 90 %, 2: 99 %, 3: 99.9 %)", y: "ms", logY: true}
+	for _, set := range s.of(measure) {
+		l := line{name: set.system + " " + set.settings}
+		for _, p := range set.middle().points("curve") {
+			if p[0] < 100 {
+				l.points = append(l.points, [2]float64{-math.Log10(1 - p[0]/100), p[1]})
+			}
+		}
+		c.add(l)
+	}
+	return c
+}
+
+// throughputAgainstLatency has a line for every system with the same settings
+// but the rate.
+func (s *section) throughputAgainstLatency() chart {
+	c := chart{title: "Rate against the 99th percentile", x: "records/s", y: "ms", logY: true}
+	lines := map[string]*line{}
+	var names []string
+	for _, set := range s.of("open-loop") {
+		r := set.middle()
+		rate, known := r.Settings["rate"].(float64)
+		if !known || r.P99 == nil {
+			continue
+		}
+		name := set.system
+		for _, part := range strings.Fields(set.settings) {
+			if !strings.HasPrefix(part, "rate=") && !strings.HasPrefix(part, "of_slowest_drain=") && !strings.HasPrefix(part, "partitions=") {
+				name += " " + part
+			}
+		}
+		if lines[name] == nil {
+			lines[name] = &line{name: name}
+			names = append(names, name)
+		}
+		lines[name].points = append(lines[name].points, [2]float64{rate, *r.P99})
+	}
+	for _, name := range names {
+		c.add(*lines[name])
+	}
+	return c
+}
+
+func (s *section) growth() chart {
+	c := chart{title: "Speed by the number of citizens", x: "citizens", y: "records/s"}
+	lines := map[string]*line{}
+	var names []string
+	for _, set := range s.of("growth") {
+		citizens, known := set.runs[0].Settings["citizens"].(float64)
+		if speed := set.spread(figures[0]); known && speed.runs > 0 {
+			if lines[set.system] == nil {
+				lines[set.system] = &line{name: set.system}
+				names = append(names, set.system)
+			}
+			lines[set.system].points = append(lines[set.system].points, [2]float64{citizens, speed.median})
+		}
+	}
+	for _, name := range names {
+		c.add(*lines[name])
+	}
+	return c
+}
+
+func (s *section) timelines(measure string) chart {
+	c := chart{title: "The worst latency of every quarter of a second", x: "seconds after the event at which the record was due", y: "ms", logY: true}
+	for _, set := range s.of(measure) {
+		c.add(line{set.system + " " + set.settings, set.middle().points("timeline")})
+	}
+	return c
+}

@@ -1,0 +1,173 @@
+package benchmarks
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"io"
+	"strings"
+	"testing"
+)
+
+// resultsOf reads results as a file would give them.
+func resultsOf(t *testing.T, results ...Result) []Result {
+	t.Helper()
+	var lines bytes.Buffer
+	for _, r := range results {
+		if err := json.NewEncoder(&lines).Encode(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read, err := ReadResults("results", &lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read
+}
+
+// drainedIn gives runs of a drain, of a million records in so many seconds each.
+func drainedIn(broker string, seconds ...float64) (runs []Result) {
+	for _, s := range seconds {
+		cpu, peak := s/2, int64(100<<20)
+		runs = append(runs, Result{Name: "drain", System: "vouch", Scale: 1, Records: 1_000_000, Seconds: &s, CPUSeconds: &cpu, RSSPeak: &peak, Valid: true,
+			Settings: map[string]any{"broker": broker, "machine": "m", "citizens": 10, "command": "vouch bench run <drain>"}, Versions: map[string]any{"go": "go1"}, Commit: "abc"})
+	}
+	return runs
+}
+
+func TestCompareToldFromNoise(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		before, after []float64
+		worse         int
+		says          string
+	}{
+		{"slower beyond the spread", []float64{10, 10.2, 10.4}, []float64{11.5, 11.6, 11.7}, 2, "worse  drain of vouch, citizens=10  speed"},
+		{"faster beyond the spread", []float64{11.5, 11.6, 11.7}, []float64{10, 10.2, 10.4}, 0, "better  drain of vouch, citizens=10  speed"},
+		{"within the spread", []float64{10, 11.6, 12}, []float64{11.5, 12, 13}, 0, "0 worse, 0 better"},
+		{"disjoint, but hardly", []float64{10, 10.1, 10.2}, []float64{10.3, 10.35, 10.4}, 0, "0 worse, 0 better"},
+		{"one run each, little", []float64{10}, []float64{12}, 0, "0 worse, 0 better"},
+		{"one run each, much", []float64{10}, []float64{14}, 2, "-29 %"},
+	} {
+		var said bytes.Buffer
+		worse, err := Compare(resultsOf(t, drainedIn(BrokerLocal, c.before...)...), resultsOf(t, drainedIn(BrokerLocal, c.after...)...), &said)
+		if err != nil || worse != c.worse || !strings.Contains(said.String(), c.says) {
+			t.Errorf("%s: %d are worse, want %d (%v)\n%s", c.name, worse, c.worse, err, said.String())
+		}
+	}
+}
+
+// What was not measured in the same way is not compared.
+func TestCompareNeverMixes(t *testing.T) {
+	local := resultsOf(t, drainedIn(BrokerLocal, 10)...)
+	other := drainedIn(BrokerLocal, 20)
+	other[0].Settings["machine"] = "another"
+	smaller := drainedIn(BrokerLocal, 20)
+	smaller[0].Scale = 0.1
+	for name, after := range map[string][]Result{"broker": drainedIn(BrokerEmbedded, 20), "machine": other, "scale": smaller} {
+		if _, err := Compare(local, resultsOf(t, after...), io.Discard); err == nil {
+			t.Errorf("results of another %s are compared", name)
+		}
+	}
+}
+
+// A run whose outputs are wrong has no figures, and is told.
+func TestWrongOutputsAreTold(t *testing.T) {
+	before, after := drainedIn(BrokerLocal, 10, 10), drainedIn(BrokerLocal, 10, 1)
+	after[1].Valid = false
+	var said bytes.Buffer
+	if worse, err := Compare(resultsOf(t, before...), resultsOf(t, after...), &said); err != nil || worse != 1 || !strings.Contains(said.String(), "right → wrong in 1 of 2 runs") {
+		t.Errorf("%d are worse (%v)\n%s", worse, err, said.String())
+	}
+	said.Reset()
+	if err := Markdown(resultsOf(t, after...), &said); err != nil || !strings.Contains(said.String(), "| 1 and 1 wrong | 100,000 |") {
+		t.Errorf("%v\n%s", err, said.String())
+	}
+}
+
+func TestMarkdownHasMedians(t *testing.T) {
+	var said bytes.Buffer
+	if err := Markdown(resultsOf(t, append(drainedIn(BrokerLocal, 10, 20, 8), drainedIn(BrokerEmbedded, 1)...)...), &said); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"- commit: abc\n", "- versions: go go1\n", "- commands: vouch bench run <drain>\n",
+		"| vouch | citizens=10 | 1 | 3 | 100,000 (50,000–125,000) | 200,000 (100,000–250,000) | 100 (100–100) |",
+		"## On a real Kafka on the same machine", "## On a broker in memory",
+	} {
+		if !strings.Contains(said.String(), want) {
+			t.Errorf("%q is not in\n%s", want, said.String())
+		}
+	}
+}
+
+// The page holds a plot for each measure that has one, and nothing from
+// elsewhere.
+func TestPageDrawsItself(t *testing.T) {
+	var results []Result
+	for i, rate := range []int{1_000, 5_000} {
+		p99 := float64(10 * (i + 1))
+		results = append(results, Result{Name: "open-loop", System: "vouch", P50: &p99, P99: &p99, P999: &p99, Valid: true,
+			Settings: map[string]any{"rate": rate, "curve": [][2]float64{{0, 1}, {50, 2}, {99, p99}, {100, 30}}}})
+	}
+	for _, citizens := range []int{10, 100} {
+		r := drainedIn(BrokerLocal, float64(citizens))[0]
+		r.Name, r.Settings = "growth", map[string]any{"citizens": citizens}
+		results = append(results, r)
+	}
+	seconds := 1.5
+	results = append(results, Result{Name: "crash", System: "<b>", Seconds: &seconds, Valid: true, Settings: map[string]any{"timeline": [][2]float64{{-1, 5}, {0, 800}, {1, 6}}}})
+	var page bytes.Buffer
+	if err := HTML(resultsOf(t, results...), &page); err != nil {
+		t.Fatal(err)
+	}
+	text := page.String()
+	for _, title := range []string{"Latency by quantile", "Rate against the 99th percentile", "Speed by the number of citizens", "The worst latency of every quarter"} {
+		if !strings.Contains(text, title) {
+			t.Errorf("the page has no plot %q", title)
+		}
+	}
+	if strings.Contains(text, "<b>") || strings.Contains(text, "src=") || strings.Contains(text, "href=") {
+		t.Error("the page holds what is not its own")
+	}
+	for rest := text; ; {
+		_, after, found := strings.Cut(rest, "<svg")
+		if !found {
+			break
+		}
+		drawing, after, _ := strings.Cut(after, "</svg>")
+		if err := wellFormed("<svg" + drawing + "</svg>"); err != nil {
+			t.Errorf("a plot is not well formed: %v", err)
+		}
+		if strings.Contains(drawing, "NaN") || strings.Contains(drawing, "Inf") {
+			t.Error("a plot has points that are no numbers")
+		}
+		rest = after
+	}
+}
+
+func wellFormed(text string) error {
+	for tokens := xml.NewDecoder(strings.NewReader(text)); ; {
+		if _, err := tokens.Token(); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+func TestNumbersRead(t *testing.T) {
+	for v, want := range map[float64]string{0: "0", 1234567: "1,234,567", 103_995: "103,995", 12.345: "12.3", 0.01234: "0.012", 999: "999", 1000: "1,000", -1234.5: "-1,234"} {
+		if got := numberText(v); got != want {
+			t.Errorf("%v reads %s, want %s", v, got, want)
+		}
+	}
+}
+
+func TestResultsThatAreNone(t *testing.T) {
+	for _, text := range []string{"{", `{"name":"drain"}`, "[]"} {
+		if _, err := ReadResults("r.ndjson", strings.NewReader("\n"+text)); err == nil || !strings.Contains(err.Error(), "r.ndjson, line 2") {
+			t.Errorf("%s: it says %v", text, err)
+		}
+	}
+}
