@@ -128,11 +128,12 @@ func (r *recovery) after(number int) time.Duration {
 func (r *recovery) result(name string, e event, to int, settings map[string]any, invalid error) error {
 	h := r.seen.latencies(r.l, e.at, to)
 	gap := r.after(e.at).Seconds()
+	what := "nothing new for"
 	if settings["of"] = e.name; name == "rebalance" {
-		gap = float64(h.Max()) / 1e9 // others may go on meanwhile
+		gap, what = float64(h.Max())/1e9, "a wait of up to" // others may go on meanwhile
 	}
 	settings["rate"], settings["partitions"], settings["samples"], settings["timeline"] = recoveryRate, benchPartitions, h.TotalCount(), r.timeline(e.at, to)
-	r.Say("%s: %s, %s: %.2f s without anything new, p99 %.0f ms until the next event, valid %v", name, r.sys.title(), e.name, gap, *milliseconds(h, 99), invalid == nil)
+	r.Say("%s: %s, %s: %s %.2f s, p99 %.0f ms until the next event, valid %v", name, r.sys.title(), e.name, what, gap, *milliseconds(h, 99), invalid == nil)
 	return r.write(Result{Name: name, System: r.sys.name, Records: to - e.at, Seconds: &gap, P50: milliseconds(h, 50), P99: milliseconds(h, 99), P999: milliseconds(h, 99.9), Valid: invalid == nil, Settings: settings})
 }
 

@@ -156,10 +156,15 @@ func (w renewals) expected(c *catalogue.Catalogue) eventIDs {
 
 // expectedOf is expected after the first sights only.
 func (w renewals) expectedOf(c *catalogue.Catalogue, sights int) eventIDs {
+	return w.expectedIn(c, sights, expectedAtOnce)
+}
+
+// expectedIn is expectedOf, for so many citizens at a time.
+func (w renewals) expectedIn(c *catalogue.Catalogue, sights, atOnce int) eventIDs {
 	rules, ids := certify.New(c), eventIDs{}
-	for from := 0; from < w.citizens; from += expectedAtOnce {
+	for from := 0; from < w.citizens; from += atOnce {
 		rows, clock := map[string]*certify.Citizen{}, certify.NoTick
-		to := min(from+expectedAtOnce, w.citizens)
+		to := min(from+atOnce, w.citizens)
 		for _, part := range []iter.Seq[input]{w.rosterOf(from, to), w.sights(c, 0, sights, func(citizen int) bool { return from <= citizen && citizen < to })} {
 			for in := range part {
 				if tick, is := in.record.(*schemas.ClockTick); is {

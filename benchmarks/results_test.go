@@ -44,7 +44,7 @@ func TestCompareToldFromNoise(t *testing.T) {
 	}{
 		{"slower beyond the spread", []float64{10, 10.2, 10.4}, []float64{11.5, 11.6, 11.7}, 2, "worse  drain of vouch, citizens=10  speed"},
 		{"faster beyond the spread", []float64{11.5, 11.6, 11.7}, []float64{10, 10.2, 10.4}, 0, "better  drain of vouch, citizens=10  speed"},
-		{"within the spread", []float64{10, 11.6, 12}, []float64{11.5, 12, 13}, 0, "0 worse, 0 better"},
+		{"within the spread", []float64{10, 11, 13}, []float64{11.5, 12.5, 13}, 0, "0 worse, 0 better"},
 		{"disjoint, but hardly", []float64{10, 10.1, 10.2}, []float64{10.3, 10.35, 10.4}, 0, "0 worse, 0 better"},
 		{"one run each, little", []float64{10}, []float64{12}, 0, "0 worse, 0 better"},
 		{"one run each, much", []float64{10}, []float64{14}, 2, "-29 %"},
@@ -168,6 +168,17 @@ func TestResultsThatAreNone(t *testing.T) {
 	for _, text := range []string{"{", `{"name":"drain"}`, "[]"} {
 		if _, err := ReadResults("r.ndjson", strings.NewReader("\n"+text)); err == nil || !strings.Contains(err.Error(), "r.ndjson, line 2") {
 			t.Errorf("%s: it says %v", text, err)
+		}
+	}
+}
+
+// A single point, or points that are all the same, have a place.
+func TestChartOfOnePoint(t *testing.T) {
+	for _, logY := range []bool{false, true} {
+		c := chart{logY: logY}
+		c.add(line{"one", [][2]float64{{5, 10}}})
+		if drawing := c.svg(); strings.Contains(drawing, "NaN") || strings.Contains(drawing, "Inf") {
+			t.Errorf("it has points that are no numbers:\n%s", drawing)
 		}
 	}
 }
