@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -81,6 +83,16 @@ func (w *world) connect(more ...kgo.Opt) (*kgo.Client, error) {
 func (w *world) createTopics() {
 	w.t.Helper()
 	if _, _, err := CreateTopics(w.t.Context(), w.client, w.prefix, partitionsOfTests, 0); err != nil {
+		w.t.Fatal(err)
+	}
+	// Tests look at all that was ever said of somebody: one segment, which is
+	// never closed, is never compacted.
+	forever := strconv.Itoa(math.MaxInt64)
+	altered, err := kadm.NewClient(w.client).AlterTopicConfigs(w.t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "segment.ms", Value: &forever}}, w.prefix+Standing)
+	if err == nil {
+		err = altered[0].Err
+	}
+	if err != nil {
 		w.t.Fatal(err)
 	}
 }
