@@ -217,9 +217,11 @@ const (
 	fetchWait = 500 * time.Millisecond
 	// metadataAgeMin is how soon the client may ask again who leads what. It
 	// asks after every failed produce or fetch, and sends again only when it has
-	// the answer: with its own 5 s one severed connection would stop a member
-	// for as long.
-	metadataAgeMin = 250 * time.Millisecond
+	// the answer; a produce fails as well while the broker still writes the
+	// markers of the last transaction. With its own 5 s one severed connection
+	// would stop a member for as long, and with 250 ms such a produce was seen to
+	// wait for up to that.
+	metadataAgeMin = 10 * time.Millisecond
 	// retryWaitMin and retryWaitMax bound the wait before a request is sent
 	// again; it doubles.
 	retryWaitMin = 25 * time.Millisecond
