@@ -56,10 +56,7 @@ public final class Main implements Peer {
     private static Configuration configuration(Flags flags) throws IOException {
         Path state = Path.of(flags.required("state")).toAbsolutePath();
         Path checkpoints = state.resolve("checkpoints");
-        String backend = flags.or("state-backend", "heap");
-        if (!backend.equals("heap") && !backend.equals("rocksdb")) {
-            throw new IllegalArgumentException("--state-backend is heap or rocksdb, not " + backend);
-        }
+        String backend = flags.oneOf("state-backend", "heap", "rocksdb");
         Configuration c = new Configuration();
         c.set(StateBackendOptions.STATE_BACKEND, backend.equals("heap") ? "hashmap" : backend);
         c.set(CheckpointingOptions.INCREMENTAL_CHECKPOINTS, backend.equals("rocksdb"));

@@ -4,8 +4,15 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
-/** What stands on the command line: pairs of a flag and its value. A complaint is an IllegalArgumentException. */
+/** What stands on the command line: pairs of a flag and its value. */
 public final class Flags {
+    /** That a peer was called wrongly, and how it is to be called. */
+    public static final class WrongUsage extends RuntimeException {
+        private WrongUsage(String complaint) {
+            super(complaint);
+        }
+    }
+
     private static final long KIBI = 1024;
 
     private final Map<String, String> given = new HashMap<>();
@@ -22,10 +29,10 @@ public final class Flags {
                 value = arguments.get(++i);
             }
             if (!name.startsWith("--") || !known.contains(name.substring(2))) {
-                throw new IllegalArgumentException("there is no flag " + name + ": known are --" + String.join(", --", known));
+                throw new WrongUsage("there is no flag " + name + ": known are --" + String.join(", --", known));
             }
             if (value == null) {
-                throw new IllegalArgumentException(name + " needs a value");
+                throw new WrongUsage(name + " needs a value");
             }
             given.put(name.substring(2), value);
         }
@@ -35,14 +42,22 @@ public final class Flags {
     public String required(String name) {
         String value = given.get(name);
         if (value == null) {
-            throw new IllegalArgumentException("--" + name + " is missing");
+            throw new WrongUsage("--" + name + " is missing");
         }
         return value;
     }
 
-    /** A flag, or what stands for it where it is not given. */
-    public String or(String name, String otherwise) {
+    private String or(String name, String otherwise) {
         return given.getOrDefault(name, otherwise);
+    }
+
+    /** A flag that is one of some words; the first stands for it where it is not given. */
+    public String oneOf(String name, String... words) {
+        String value = or(name, words[0]);
+        if (!List.of(words).contains(value)) {
+            throw new WrongUsage("--" + name + " is one of " + String.join(", ", words) + ", not " + value);
+        }
+        return value;
     }
 
     /** A time such as 100ms or 1s, in milliseconds. */
@@ -54,7 +69,7 @@ public final class Flags {
         if (value.matches("[0-9]{1,6}s")) {
             return Long.parseLong(value.substring(0, value.length() - 1)) * 1000;
         }
-        throw new IllegalArgumentException("--" + name + " is a time such as 100ms or 1s, not " + value);
+        throw new WrongUsage("--" + name + " is a time such as 100ms or 1s, not " + value);
     }
 
     /** A size such as 10MB, in bytes; off is 0. */
@@ -66,6 +81,6 @@ public final class Flags {
         if (value.matches("[0-9]{1,6}MB")) {
             return Long.parseLong(value.substring(0, value.length() - 2)) * KIBI * KIBI;
         }
-        throw new IllegalArgumentException("--" + name + " is a size such as 10MB, or off, not " + value);
+        throw new WrongUsage("--" + name + " is a size such as 10MB, or off, not " + value);
     }
 }

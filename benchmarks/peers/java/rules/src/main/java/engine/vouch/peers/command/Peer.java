@@ -2,6 +2,7 @@ package engine.vouch.peers.command;
 
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -32,9 +33,13 @@ public interface Peer {
         Peer peer;
         try {
             peer = maker.make(new Flags(List.of(arguments), known));
-        } catch (IllegalArgumentException | IOException e) {
+        } catch (Flags.WrongUsage e) {
             System.err.println(name + ": " + e.getMessage());
             System.exit(2);
+            return;
+        } catch (Exception e) {
+            System.err.println(name + ": " + sentence(e));
+            System.exit(1);
             return;
         }
         AtomicBoolean told = new AtomicBoolean(); // to end: what fails from then on fails because of it
@@ -82,6 +87,11 @@ public interface Peer {
 
     /** The text of a catalogue. */
     static byte[] catalogue(Flags flags) throws IOException {
-        return Files.readAllBytes(Path.of(flags.required("catalogue")));
+        String file = flags.required("catalogue");
+        try {
+            return Files.readAllBytes(Path.of(file));
+        } catch (NoSuchFileException e) {
+            throw new IOException("read the catalogue " + file + ": there is no such file; vouch catalogue show writes one");
+        }
     }
 }

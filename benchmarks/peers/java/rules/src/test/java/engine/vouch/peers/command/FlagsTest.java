@@ -17,6 +17,8 @@ class FlagsTest {
         assertEquals("/s", flags.required("state"));
         assertEquals(10 << 20, flags.bytesOr("cache", "off"));
         assertEquals(1000, flags.millisOr("commit", "100ms"));
+        assertEquals("/s", flags.oneOf("state", "/r", "/s"));
+        assertEquals("/r", flags().oneOf("state", "/r", "/s"));
         assertEquals(0, flags().bytesOr("cache", "off"));
         assertEquals(100, flags().millisOr("commit", "100ms"));
     }
@@ -24,10 +26,11 @@ class FlagsTest {
     @Test
     void complaints() {
         for (String[] wrong : new String[][] {{"--colour", "red"}, {"--state"}, {"state", "/s"}}) {
-            assertThrows(IllegalArgumentException.class, () -> flags(wrong));
+            assertThrows(Flags.WrongUsage.class, () -> flags(wrong));
         }
-        assertThrows(IllegalArgumentException.class, () -> flags().required("state"));
-        assertThrows(IllegalArgumentException.class, () -> flags("--cache", "much").bytesOr("cache", "off"));
-        assertThrows(IllegalArgumentException.class, () -> flags("--commit", "soon").millisOr("commit", "1s"));
+        assertThrows(Flags.WrongUsage.class, () -> flags().required("state"));
+        assertThrows(Flags.WrongUsage.class, () -> flags("--cache", "much").bytesOr("cache", "off"));
+        assertThrows(Flags.WrongUsage.class, () -> flags("--state", "gone").oneOf("state", "heap", "rocksdb"));
+        assertThrows(Flags.WrongUsage.class, () -> flags("--commit", "soon").millisOr("commit", "1s"));
     }
 }
