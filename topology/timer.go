@@ -12,6 +12,7 @@ import (
 	"github.com/vouch-engine/vouch/processors/certify"
 	"github.com/vouch-engine/vouch/processors/remind"
 	"github.com/vouch-engine/vouch/schemas"
+	"github.com/vouch-engine/vouch/topology/store"
 )
 
 const (
@@ -174,9 +175,13 @@ func (t *timer) onTick(ctx goka.Context, tick *schemas.ClockTick, bytes []byte) 
 		return
 	}
 	if !t.more {
-		t.fired, t.began, t.wrote = 0, time.Now(), time.Now()
+		t.fired, t.reached, t.began, t.wrote = 0, t.partition.Clock, time.Now(), time.Now()
 	}
-	if err := t.round(ctx, interval); err != nil {
+	switch err := t.round(ctx, interval); {
+	case errors.Is(err, store.ErrStaged):
+		t.more = true // in the next transaction, when the row is committed
+		return
+	case err != nil:
 		ctx.Fail(fmt.Errorf("fire the tick at offset %d of %s: %w", ctx.Offset(), ctx.Topic(), err))
 	}
 	if !t.more {

@@ -97,12 +97,12 @@ type Config struct {
 	FirstTopic string
 
 	// Alone, if set, is asked about every record before it is handed over. One
-	// of which it says true is handed alone, as the first of its partition in a
-	// transaction, so that nothing is staged then; when it is processed, Again
-	// (which must be set then) is asked whether more of it is left, and if so the same
+	// of which it says true is handed alone; when it is processed, Again (which
+	// must be set then) is asked whether more of it is left, and if so the same
 	// record is handed once more in the next transaction, its position unmoved,
 	// before any other record of its partition. So a step that fires a million
-	// times goes through bounded transactions, and its cursor is in its row.
+	// times goes through bounded transactions, and its cursor is in its row; and
+	// one that needs what its transaction has staged to be committed has it then.
 	Alone func(topic string, value []byte) bool
 	Again func(partition int32) bool
 

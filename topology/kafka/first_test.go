@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -152,28 +151,5 @@ func TestFirstComesBeforeInputsExactlyOnce(t *testing.T) {
 		if offset, _ := committed.Lookup(w.prefix+"one", partition); !strings.HasPrefix(offset.Metadata, "of ") {
 			t.Errorf("partition %d has passed up to a row and committed the metadata %q", partition, offset.Metadata)
 		}
-	}
-}
-
-// A record that is handed alone finds nothing staged: it is the first of its
-// partition in a transaction.
-func TestAloneFindsNothingStaged(t *testing.T) {
-	w := newWorld(t)
-	k := &tick{w: w, rounds: 1, left: map[int32]bool{}}
-	var staged atomic.Int64
-	c := w.configOn(w.tables, "a", func(ctx goka.Context, value any) {
-		if strings.HasPrefix(string(value.([]byte)), "tick") {
-			staged.Add(int64(len(w.tables.get(ctx.Partition()).staged)))
-		}
-		k.step(ctx, value)
-	})
-	c.Alone, c.Again = k.config(w.tables).Alone, func(int32) bool { return false }
-	for i := range 20 {
-		w.put(w.record("one", ticker, fmt.Sprint("value", i), int64(1_700_000_000_000+2*i)), w.record("two", ticker, fmt.Sprint("tick", i), int64(1_700_000_000_001+2*i)))
-	}
-	w.start(c)
-	w.awaitCaughtUp()
-	if n := staged.Load(); n > 0 {
-		t.Errorf("ticks found %d rows staged", n)
 	}
 }

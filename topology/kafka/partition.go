@@ -25,9 +25,7 @@ type partition struct {
 	alone   *queue // its head is handed alone, and stays there until nothing of it is left
 	repeats bool   // something is left of it: it is handed again in the next transaction
 
-	// Of this transaction:
-	own  bool // records of its own were handed
-	rest bool // some record was handed, so that none can be alone
+	own bool // records of its own were handed in this transaction
 
 	lastRow atomic.Int64 // the greatest changelog offset that a row of this transaction got; -1 for none
 	rows    int          // rows of this transaction
@@ -118,7 +116,6 @@ func (p *partition) hand(c *Config, most int) (records int, err error) {
 	if err == nil && len(messages) == 0 {
 		messages = p.handInputs(c, most)
 	}
-	p.rest = p.rest || len(messages) > 0
 	p.session.handed = messages
 	p.session.marked.Store(0)
 	p.session.expected.Store(int64(len(messages)))
@@ -156,7 +153,7 @@ func (p *partition) handInputs(c *Config, most int) []sarama.ConsumerMessage {
 		}
 		record := q.records[q.head]
 		if c.Alone != nil && c.Alone(record.Topic, record.Value) {
-			if len(messages) == 0 && !p.rest {
+			if len(messages) == 0 {
 				p.alone = q
 			}
 			break
@@ -170,7 +167,7 @@ func (p *partition) handInputs(c *Config, most int) []sarama.ConsumerMessage {
 }
 
 // begin begins a transaction.
-func (p *partition) begin() { p.repeats, p.own, p.rest = false, false, false }
+func (p *partition) begin() { p.repeats, p.own = false, false }
 
 // ready says whether the partition has a record that may be processed.
 func (p *partition) ready() bool { return p.first || p.alone != nil || p.next() != nil }

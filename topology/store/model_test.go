@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -185,12 +186,36 @@ func actionsOn(pick func(*rapid.T) (*Partition, *model)) map[string]func(*rapid.
 		"scan": func(t *rapid.T) {
 			p, m := pick(t)
 			from, to := boundOf.Draw(t, "from"), boundOf.Draw(t, "to")
-			same(t, "entries", entriesOf(p, from, to), m.committed.entries(from, to))
+			checkScan(t, p, m, from, to)
 		},
 		"range": func(t *rapid.T) {
 			p, m := pick(t)
 			checkRange(t, p, m, boundOf.Draw(t, "start"), boundOf.Draw(t, "limit"), boundOf.Draw(t, "seek"))
 		},
+	}
+}
+
+// checkScan: no entry of a staged row is missed without a word, and nothing but
+// a staged row is a reason for that word.
+func checkScan(t *rapid.T, p *Partition, m *model, from, to []byte) {
+	staged := rows{}
+	for key, value := range m.staged {
+		staged.put(key, value)
+	}
+	due := len(staged.entries(from, to)) > 0
+	entries, err := scanned(p, from, to)
+	switch {
+	case errors.Is(err, ErrStaged):
+		if len(m.staged) == 0 {
+			t.Fatalf("nothing is staged, and the scan says %v", err)
+		}
+		same(t, "entries beside the word", entries, []string(nil))
+	case err != nil:
+		t.Fatal(err)
+	case due:
+		t.Fatalf("a staged row has an entry in the range, and the scan says nothing")
+	default:
+		same(t, "entries", entries, m.committed.entries(from, to))
 	}
 }
 
@@ -266,12 +291,14 @@ func checkRange(t *rapid.T, p *Partition, m *model, start, limit, seek []byte) {
 	same(t, "rows after it", rest(), after)
 }
 
-func entriesOf(p *Partition, from, to []byte) (all []string) {
-	ok(p.Scan(from, to, func(entry []byte) bool {
+func entriesOf(p *Partition, from, to []byte) []string { return must(scanned(p, from, to)) }
+
+func scanned(p *Partition, from, to []byte) (all []string, err error) {
+	err = p.Scan(from, to, func(entry []byte) bool {
 		all = append(all, string(entry))
 		return true
-	}))
-	return all
+	})
+	return all, err
 }
 
 func rowsOf(p *Partition) rows {
@@ -303,13 +330,16 @@ func ok(err error) {
 }
 
 // TestStagedUnseenByOthers: what a transaction of one partition has staged, no
-// scan and no other partition sees.
+// other partition sees, and a scan says that it does not.
 func TestStagedUnseenByOthers(t *testing.T) {
 	s := must(open(testConfig(), vfs.NewMem()))
 	defer func() { ok(s.Close()) }()
 	one, two := must(s.Partition(1)), must(s.Partition(2))
 	ok(one.Set("1", []byte("word")))
-	same(t, "entries", entriesOf(one, nil, nil), []string(nil))
+	same(t, "entries behind it", entriesOf(one, []byte("x"), nil), []string(nil))
+	if _, err := scanned(one, nil, nil); !errors.Is(err, ErrStaged) {
+		t.Errorf("a scan over a staged row's entry says %v", err)
+	}
 	same(t, "the other's row", must(two.Get("1")), []byte(nil))
 	same(t, "the own row", must(one.Get("1")), []byte("word"))
 }

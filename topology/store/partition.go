@@ -166,6 +166,9 @@ func copyOf(value []byte) []byte { return append(make([]byte, 0, len(value)), va
 // as it does in the changelog.
 func (p *Partition) Set(key string, value []byte) error {
 	p.staged[key] = value
+	if p.store.config.Index != nil {
+		p.outlook.stage(key)
+	}
 	return nil
 }
 
@@ -189,6 +192,7 @@ func (p *Partition) Staged(f func(key string, value []byte) error) error {
 
 // Drop forgets the staged rows.
 func (p *Partition) Drop() {
+	p.outlook.settled()
 	p.peak = max(p.peak, len(p.staged))
 	if p.peak > stagedKept && len(p.staged) < p.peak/stagedUsed {
 		p.peak = 0

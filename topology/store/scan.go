@@ -13,10 +13,16 @@ const freshMax = 4096
 
 var errIndexEntry = errors.New("an index entry has no end")
 
+// ErrStaged says that a row which is staged may have an entry where a scan was
+// to look: it can be had once the row is committed.
+var ErrStaged = errors.New("store: a staged row may have an entry in the range of the scan")
+
 // Scan calls f for the entries of the derived index in [from, to), in byte
-// order, until it returns false; a nil to is the end. It sees committed rows
-// only, all of them, in their newest version; two rows with the same entry give
-// it twice. The entry is f's until it returns, and f may read rows.
+// order, until it returns false; a nil to is the end. It sees committed rows,
+// all of them, in their newest version, and those that are staged if none of
+// them has an entry there: else it gives ErrStaged and calls f for nothing. Two
+// rows with the same entry give it twice, and an entry that a staged row has no
+// more is given. The entry is f's until it returns, and f may read rows.
 //
 // A scan costs what lies in its range. What is pending is written first only if
 // one of its rows may have an entry there, which whoever scans on from where the
@@ -25,6 +31,9 @@ var errIndexEntry = errors.New("an index entry has no end")
 func (p *Partition) Scan(from, to []byte, f func(entry []byte) bool) error {
 	if p.store.config.Index == nil {
 		panic("store: Scan of a store without Index")
+	}
+	if err := p.lookAtStaged(from, to); err != nil {
+		return err
 	}
 	if err := p.prepare(from, to); err != nil {
 		return err
@@ -84,12 +93,67 @@ type outlook struct {
 	// The other rows above Pebble have no entry in [from, nearest), or none at
 	// all from there on if it is nil.
 	nearest []byte
+
+	staged        []string // rows that were staged since the last scan, up to freshMax+1
+	stagedFrom    []byte   // from, of the scans since something was staged
+	stagedNearest []byte   // nearest, of the other staged rows
 }
 
-func (o *outlook) add(key string) {
-	if len(o.fresh) <= freshMax {
-		o.fresh = append(o.fresh, key)
+func (o *outlook) add(key string)   { o.fresh = appendFresh(o.fresh, key) }
+func (o *outlook) stage(key string) { o.staged = appendFresh(o.staged, key) }
+
+func appendFresh(keys []string, key string) []string {
+	if len(keys) <= freshMax {
+		keys = append(keys, key)
 	}
+	return keys
+}
+
+// settled says that nothing is staged any more.
+func (o *outlook) settled() {
+	clear(o.staged) // or it would keep the keys alive
+	o.staged, o.stagedFrom, o.stagedNearest = o.staged[:0], o.stagedFrom[:0], nil
+}
+
+// lookAtStaged gives ErrStaged if a staged row may have an entry in [from, to).
+func (p *Partition) lookAtStaged(from, to []byte) error {
+	o := &p.outlook
+	if len(o.staged) > freshMax {
+		return ErrStaged
+	}
+	if bytes.Compare(from, o.stagedFrom) < 0 { // further back than was looked
+		o.settled()
+		for key := range p.staged {
+			o.staged = append(o.staged, key)
+		}
+	}
+	for _, key := range o.staged {
+		if row := p.staged[key]; row != nil {
+			if err := p.nearest(key, row, from, &o.stagedNearest); err != nil {
+				return p.store.fail("read", err)
+			}
+		}
+	}
+	clear(o.staged)
+	o.staged, o.stagedFrom = o.staged[:0], append(o.stagedFrom[:0], from...)
+	if o.stagedNearest != nil && (to == nil || bytes.Compare(o.stagedNearest, to) < 0) {
+		return ErrStaged
+	}
+	return nil
+}
+
+// nearest lets the first entry of a row at or behind from count, if it is
+// before what stands there.
+func (p *Partition) nearest(key string, row, from []byte, stands *[]byte) error {
+	err := p.store.config.Index(key, row, func(entry []byte) {
+		if bytes.Compare(entry, from) >= 0 && (*stands == nil || bytes.Compare(entry, *stands) < 0) {
+			*stands = copyOf(entry)
+		}
+	})
+	if err != nil {
+		return &indexError{p.number, err}
+	}
+	return nil
 }
 
 // prepare makes sure that no row above Pebble has an entry in [from, to).
@@ -123,13 +187,8 @@ func (p *Partition) lookAhead(from []byte) error {
 		if row == nil {
 			continue // deleted, or written meanwhile
 		}
-		err := p.store.config.Index(key, row, func(entry []byte) {
-			if bytes.Compare(entry, from) >= 0 && (o.nearest == nil || bytes.Compare(entry, o.nearest) < 0) {
-				o.nearest = copyOf(entry)
-			}
-		})
-		if err != nil {
-			return &indexError{p.number, err}
+		if err := p.nearest(key, row, from, &o.nearest); err != nil {
+			return err
 		}
 	}
 	return nil
