@@ -121,11 +121,12 @@ func snakeCase(name string) string {
 // Codec knows the schemas of the program and, if there is one, of the registry.
 type Codec struct {
 	registry *Registry // nil: only single-object encoding can be read
+	any      sync.Map  // of DecodeAny: anyReader by the writer's *avro.Schema
 }
 
 // New makes a Codec. Without a registry, which may be nil, a value in
 // Confluent's format is of an unknown schema.
-func New(registry *Registry) *Codec { return &Codec{registry} }
+func New(registry *Registry) *Codec { return &Codec{registry: registry} }
 
 // writer finds the schema with which a value was written. key tells one
 // writer's schema from another and is what readers cache by.
@@ -234,22 +235,42 @@ func (c *Codec) DecodeAny(ctx context.Context, value []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	known, found := Find(writer.Root().Name[lastDot(writer.Root().Name)+1:])
-	if !found {
-		return nil, &UndecodableError{"it is none of the engine's records"}
+	reader := c.anyReader(writer)
+	if reader.failed != nil {
+		return nil, reader.failed
 	}
-	reader := known.avro
-	if writer != reader {
-		if reader, err = avro.Resolve(writer, reader); err != nil {
-			return nil, &UndecodableError{"it was written with a schema that is not compatible with that of " + known.Name}
-		}
-	}
-	record := known.new()
-	if err := decodeBody(reader, body, record); err != nil {
+	record := reader.own.new()
+	if err := decodeBody(reader.reader, body, record); err != nil {
 		return nil, err
 	}
 	fill(reflect.ValueOf(record).Elem())
 	return record, nil
+}
+
+// anyReader reads what one writer's schema wrote as whichever of the program's
+// records it is.
+type anyReader struct {
+	own    *Schema
+	reader *avro.Schema
+	failed error
+}
+
+func (c *Codec) anyReader(writer *avro.Schema) anyReader {
+	if known, found := c.any.Load(writer); found {
+		return known.(anyReader)
+	}
+	var r anyReader
+	var found bool
+	if r.own, found = Find(writer.Root().Name[lastDot(writer.Root().Name)+1:]); !found {
+		r.failed = &UndecodableError{"it is none of the engine's records"}
+	} else if r.reader = r.own.avro; writer != r.reader {
+		var err error
+		if r.reader, err = avro.Resolve(writer, r.own.avro); err != nil {
+			r.failed = &UndecodableError{"it was written with a schema that is not compatible with that of " + r.own.Name}
+		}
+	}
+	c.any.Store(writer, r)
+	return r
 }
 
 func lastDot(s string) int {

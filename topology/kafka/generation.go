@@ -44,7 +44,8 @@ type generation struct {
 	share  int       // records that one partition is handed in one round at most
 	turn   int       // of the partition that is handed records first
 
-	produced atomic.Int64 // records handed to the client in this transaction
+	produced atomic.Int64                       // records handed to the client in this transaction
+	wake     atomic.Pointer[context.CancelFunc] // ends the wait for records
 }
 
 func newGeneration(c *Config) *generation {
@@ -290,6 +291,7 @@ func (g *generation) poll(ctx context.Context, wait time.Duration) error {
 	if wait > 0 {
 		waiting, stop := context.WithTimeout(g.ctx, wait)
 		defer stop()
+		g.wake.Store(&stop)
 		defer context.AfterFunc(ctx, stop)()
 		fetches = g.client.PollFetches(waiting)
 		//lint:ignore SA1012 nil means not to wait, as the function's documentation says

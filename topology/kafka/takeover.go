@@ -65,6 +65,9 @@ func (g *generation) takeOver(ctx context.Context, offsets map[string]map[int32]
 		}
 		g.partitions[id] = p
 	}
+	if wake := g.wake.Load(); wake != nil {
+		(*wake)() // what a partition hands to itself need not wait for an input
+	}
 	return offsets, nil
 }
 
