@@ -82,36 +82,10 @@ func TestAgainAcrossTransactionsAndKills(t *testing.T) {
 	}
 	w.put(records...)
 	disk := newTables()
-	for kills := 0; ; kills++ {
-		n := newNetwork()
-		c := (&tick{w: w, rounds: rounds, left: map[int32]bool{}}).config(disk)
-		c.Client = n.client()
-		c.Limits.LeaveTimeout = 50 * time.Millisecond
-		requests := 0
-		if last := 20 + random.IntN(60); kills < 5 {
-			n.decide(func(key int16) fate {
-				if key == keyProduce || key == keyTxnOffsetCommit || key == keyEndTxn {
-					requests++
-				}
-				if n.dead = n.dead || requests > last; n.dead {
-					return requestLost
-				}
-				return passes
-			})
-		}
-		m := w.member(c)
-		w.await("the member is dead or through", func() bool {
-			n.mu.Lock()
-			defer n.mu.Unlock()
-			return n.dead || w.lag(w.prefix+"group") == 0
-		})
-		if err := m.stop(); err != nil {
-			t.Fatal(err)
-		}
-		if kills >= 5 {
-			break
-		}
+	for range 5 {
+		w.runMortal((&tick{w: w, rounds: rounds, left: map[int32]bool{}}).config(disk), 20+random.IntN(60))
 	}
+	w.runMortal((&tick{w: w, rounds: rounds, left: map[int32]bool{}}).config(disk), immortal)
 	w.same(w.lines("out"), map[string][]string{ticker: want})
 }
 

@@ -107,36 +107,9 @@ func TestFirstComesBeforeInputsExactlyOnce(t *testing.T) {
 			want[key] = append(want[key], fmt.Sprintf("%s #%d", value, len(before[key])+1+i+1))
 		}
 	}
-	for kills := 0; ; kills++ {
-		n := newNetwork()
+	for _, last := range []int{random.IntN(12), random.IntN(12), random.IntN(12), random.IntN(12), immortal} {
 		p := &passer{w: w, on: w.tables, last: map[int32]string{}, over: map[int32]bool{}}
-		c := p.config("a")
-		c.Client = n.client()
-		c.Limits.LeaveTimeout = 50 * time.Millisecond
-		requests := 0
-		if last := 2 + random.IntN(12); kills < 4 {
-			n.decide(func(key int16) fate {
-				if key == keyProduce || key == keyTxnOffsetCommit || key == keyEndTxn {
-					requests++
-				}
-				if n.dead = n.dead || requests > last; n.dead {
-					return requestLost
-				}
-				return passes
-			})
-		}
-		m := w.member(c)
-		w.await("the member is dead or through", func() bool {
-			n.mu.Lock()
-			defer n.mu.Unlock()
-			return n.dead || w.lag(w.prefix+"group") == 0
-		})
-		if err := m.stop(); err != nil {
-			t.Fatal(err)
-		}
-		if kills >= 4 {
-			break
-		}
+		w.runMortal(p.config("a"), last)
 	}
 	w.same(w.lines("out"), want)
 	committed, err := w.admin.FetchOffsets(context.Background(), w.prefix+"group")

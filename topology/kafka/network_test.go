@@ -138,3 +138,34 @@ func (l *line) Close() error {
 	l.network.mu.Unlock()
 	return l.Conn.Close()
 }
+
+// immortal is the last request of a member that lives.
+const immortal = 1 << 30
+
+// runMortal runs a member until the group has caught up, or until its network
+// dies, after so many requests of its transactions.
+func (w *world) runMortal(c Config, last int) {
+	w.t.Helper()
+	n := newNetwork()
+	c.Client = n.client()
+	c.Limits.LeaveTimeout = 50 * time.Millisecond
+	requests := 0
+	n.decide(func(key int16) fate {
+		if key == keyProduce || key == keyTxnOffsetCommit || key == keyEndTxn {
+			requests++
+		}
+		if n.dead = n.dead || requests > last; n.dead {
+			return requestLost
+		}
+		return passes
+	})
+	m := w.member(c)
+	w.await("the member is dead or through", func() bool {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return n.dead || w.lag(w.prefix+"group") == 0
+	})
+	if err := m.stop(); err != nil {
+		w.t.Fatal(err)
+	}
+}
