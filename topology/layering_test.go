@@ -59,7 +59,7 @@ var layers = []layer{
 		may:    []string{"schemas/...", "processors/...", "topology", "benchmarks/...", "github.com/twmb/franz-go", "github.com/HdrHistogram", "golang.org/x/sync"},
 		remedy: "a benchmark drives the engine through topology, like any caller"},
 	{folders: []string{"cmd"},
-		may:    []string{"schemas/...", "topology", "benchmarks", "cmd/...", "github.com/spf13", "github.com/knadh/koanf", "github.com/twmb/franz-go"},
+		may:    []string{"schemas/...", "topology", "benchmarks", "cmd/...", "github.com/spf13", "github.com/knadh/koanf", "github.com/twmb/franz-go", "github.com/KimMachineGun/automemlimit"},
 		remedy: "cmd reads flags and calls topology: what decides or wires belongs there"},
 	{folders: []string{"deploy"}, may: []string{"github.com/twmb/franz-go"},
 		remedy: "deploy gives the engine a place and knows nothing of it"},
