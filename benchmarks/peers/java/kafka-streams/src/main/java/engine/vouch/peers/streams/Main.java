@@ -4,6 +4,7 @@ import engine.vouch.peers.command.Flags;
 import engine.vouch.peers.command.Peer;
 import engine.vouch.peers.rules.Catalogue;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Properties;
 import java.util.concurrent.CompletableFuture;
@@ -33,6 +34,9 @@ public final class Main implements Peer {
         p.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, flags.millisOr("commit", "100ms"));
         p.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, cache);
         p.put(StreamsConfig.consumerPrefix(ConsumerConfig.SESSION_TIMEOUT_MS_CONFIG), SESSION_TIMEOUT_MILLIS);
+        // A static member, as the engine's are: one that comes back after a crash need not wait until it is missed.
+        String directory = Path.of(flags.required("state")).toAbsolutePath().normalize().toString();
+        p.put(StreamsConfig.consumerPrefix(ConsumerConfig.GROUP_INSTANCE_ID_CONFIG), "in-" + Integer.toHexString(directory.hashCode()));
         streams = new KafkaStreams(Certifier.topology(new Catalogue(Peer.catalogue(flags)), prefix, cache > 0), p);
     }
 
