@@ -200,7 +200,8 @@ func rebalance(ctx context.Context, b *bench, sys system) error {
 	if err != nil {
 		return err
 	}
-	for i, to := range []int{events[1].at, r.sights} {
+	// What comes right before the end of the second member may be in its hands then.
+	for i, to := range []int{events[1].at - recoveryAfter, r.sights} {
 		if err := r.result("rebalance", events[i], to, sys.with("doubled", r.seen.doubled), invalid); err != nil {
 			return err
 		}

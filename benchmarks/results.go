@@ -123,14 +123,6 @@ type figure struct {
 // it can be; of the others the time tells.
 var rated = []string{"drain", "growth", "timer-insert", "timer-fire"}
 
-func scaled(v *float64, by float64) *float64 {
-	if v == nil {
-		return nil
-	}
-	of := *v * by
-	return &of
-}
-
 func ratio(a float64, b *float64) *float64 {
 	if b == nil || *b <= 0 {
 		return nil

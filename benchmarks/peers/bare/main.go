@@ -27,6 +27,9 @@ const (
 	pollRecords        = 20_000 // of a transaction at most
 	transactionTimeout = 15 * time.Second
 	sessionTimeout     = 10 * time.Second // a static member leaves by it alone
+	// transactionPause lets the brokers write the markers of a transaction. The
+	// next one would meet them and be aborted, and its rows would be ahead.
+	transactionPause = 5 * time.Millisecond
 	// The engine's own: with franz-go's 5 s for both, a short transaction that
 	// meets the markers of the last one now and then waits as long.
 	fetchWait      = 500 * time.Millisecond
@@ -47,7 +50,7 @@ func run(ctx context.Context, o peer.Options) error {
 		kgo.SeedBrokers(o.Brokers...), kgo.ConsumerGroup(o.Group()), kgo.ConsumeTopics(o.Inputs()...),
 		kgo.TransactionalID(o.Prefix+"bare-"+filepath.Base(o.State)), kgo.TransactionTimeout(transactionTimeout),
 		kgo.InstanceID(filepath.Base(o.State)), kgo.SessionTimeout(sessionTimeout),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.MaxBufferedRecords(1_000_000), kgo.ProducerLinger(10*time.Millisecond),
 		kgo.FetchMaxWait(fetchWait), kgo.MetadataMinAge(metadataAgeMin), kgo.RetryBackoffFn(retryWait),
 		kgo.Balancers(kgo.RangeBalancer()), // of all topics the same partitions
@@ -131,7 +134,8 @@ func (l *loop) rebuild(ctx context.Context, client *kgo.Client, numbers map[int3
 		states[number] = &partition{peer.NewWorker(l.Catalogue), map[string]*certify.Row{}}
 	}
 	if missing > 0 {
-		reader, err := kgo.NewClient(kgo.SeedBrokers(l.Brokers...), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.ConsumePartitions(from))
+		reader, err := kgo.NewClient(kgo.SeedBrokers(l.Brokers...), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.ConsumePartitions(from),
+			kgo.FetchMaxWait(fetchWait), kgo.MetadataMinAge(metadataAgeMin))
 		if err != nil {
 			return fmt.Errorf("read the inputs again: %w", err)
 		}
@@ -199,6 +203,7 @@ func (l *loop) turn(ctx context.Context, session *kgo.GroupTransactSession) erro
 	if !committed { // the rows are ahead of the positions
 		return l.rebuild(ctx, session.Client(), numbers)
 	}
+	time.Sleep(transactionPause)
 	return nil
 }
 
