@@ -40,7 +40,7 @@ const (
 	chartTop     = 30
 	chartRight   = 16
 	chartLegend  = 16 // a line of it
-	chartTicks   = 5
+	chartTicks   = 6  // at most
 	chartPowers  = 10.0
 	chartMinimum = 1e-3
 )
@@ -70,10 +70,26 @@ func (a axis) ticks() (all []float64) {
 		}
 		return all
 	}
-	for i := range chartTicks {
-		all = append(all, a.low+(a.high-a.low)*float64(i)/(chartTicks-1))
+	step := math.Pow(chartPowers, math.Floor(math.Log10((a.high-a.low)/chartTicks)))
+	for _, times := range []float64{1, 2, 5, 10} { // a reader's steps
+		if (a.high-a.low)/(step*times) <= chartTicks {
+			step *= times
+			break
+		}
+	}
+	for n := math.Ceil(a.low / step); n*step <= a.high; n++ {
+		all = append(all, n*step)
 	}
 	return all
+}
+
+// tickText is the label of a tick: no more digits than it has.
+func tickText(v float64) string {
+	text := numberText(v)
+	if strings.Contains(text, ".") {
+		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
+	}
+	return text
 }
 
 // axes fit all points.
@@ -109,24 +125,28 @@ func (c chart) svg() string {
 	x, y := c.axes()
 	for _, v := range x.ticks() {
 		fmt.Fprintf(&b, `<line x1="%.1f" y1="%d" x2="%.1f" y2="%d" stroke="#eee"/><text x="%.1f" y="%d" text-anchor="middle">%s</text>`+"\n",
-			x.at(v), chartTop, x.at(v), chartHeight-chartBottom, x.at(v), chartHeight-chartBottom+14, numberText(v))
+			x.at(v), chartTop, x.at(v), chartHeight-chartBottom, x.at(v), chartHeight-chartBottom+14, tickText(v))
 	}
 	for _, v := range y.ticks() {
 		fmt.Fprintf(&b, `<line x1="%d" y1="%.1f" x2="%d" y2="%.1f" stroke="#eee"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`+"\n",
-			chartLeft, y.at(v), chartWidth-chartRight, y.at(v), chartLeft-6, y.at(v)+4, numberText(v))
+			chartLeft, y.at(v), chartWidth-chartRight, y.at(v), chartLeft-6, y.at(v)+4, tickText(v))
 	}
 	fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="middle">%s</text><text x="%d" y="%d">%s</text>`+"\n",
 		(chartLeft+chartWidth)/2, chartHeight-chartBottom+32, html.EscapeString(c.x), 8, chartTop-6, html.EscapeString(c.y))
 	for i, l := range c.lines {
-		colour := chartColours[i%len(chartColours)]
+		colour, dashes := chartColours[i%len(chartColours)], ""
+		if i >= len(chartColours) { // the colours come again
+			dashes = ` stroke-dasharray="5 3"`
+		}
 		var path []string
 		for _, p := range l.points {
 			path = append(path, fmt.Sprintf("%.1f,%.1f", x.at(p[0]), y.at(p[1])))
 			fmt.Fprintf(&b, `<circle cx="%.1f" cy="%.1f" r="2.2" fill="%s"/>`, x.at(p[0]), y.at(p[1]), colour)
 		}
-		fmt.Fprintf(&b, `<polyline fill="none" stroke="%s" stroke-width="1.6" points="%s"/>`+"\n", colour, strings.Join(path, " "))
+		fmt.Fprintf(&b, `<polyline fill="none" stroke="%s" stroke-width="1.6"%s points="%s"/>`+"\n", colour, dashes, strings.Join(path, " "))
 		at := chartHeight + chartLegend*i
-		fmt.Fprintf(&b, `<rect x="%d" y="%d" width="10" height="10" fill="%s"/><text x="%d" y="%d">%s</text>`+"\n", chartLeft, at, colour, chartLeft+16, at+9, html.EscapeString(l.name))
+		fmt.Fprintf(&b, `<line x1="%d" y1="%d" x2="%d" y2="%d" stroke="%s" stroke-width="3"%s/><text x="%d" y="%d">%s</text>`+"\n",
+			chartLeft, at+5, chartLeft+22, at+5, colour, dashes, chartLeft+28, at+9, html.EscapeString(l.name))
 	}
 	b.WriteString("</svg>\n")
 	return b.String()

@@ -78,11 +78,23 @@ func (s *section) of(measure string) (sets []*set) {
 	return sets
 }
 
+// legend names a set in a plot, without some of its settings: those that the
+// plot shows otherwise, and one that is the same for all.
+func (s *set) legend(without ...string) string {
+	name := s.system
+	for _, part := range strings.Fields(s.settings) {
+		if setting, _, _ := strings.Cut(part, "="); setting != "partitions" && !slices.Contains(without, setting) {
+			name += " " + part
+		}
+	}
+	return name
+}
+
 // latencyCurves show every quantile; the last ones are as wide as the first.
 func (s *section) latencyCurves(measure string) chart {
 	c := chart{title: "Latency by quantile", x: "nines of the quantile (1: 90 %, 2: 99 %, 3: 99.9 %)", y: "ms", logY: true}
 	for _, set := range s.of(measure) {
-		l := line{name: set.system + " " + set.settings}
+		l := line{name: set.legend()}
 		for _, p := range set.middle().points("curve") {
 			if p[0] < 100 {
 				l.points = append(l.points, [2]float64{-math.Log10(1 - p[0]/100), p[1]})
@@ -105,12 +117,7 @@ func (s *section) throughputAgainstLatency() chart {
 		if !known || r.P99 == nil {
 			continue
 		}
-		name := set.system
-		for _, part := range strings.Fields(set.settings) {
-			if !strings.HasPrefix(part, "rate=") && !strings.HasPrefix(part, "of_slowest_drain=") && !strings.HasPrefix(part, "partitions=") {
-				name += " " + part
-			}
-		}
+		name := set.legend("rate", "of_slowest_drain")
 		if lines[name] == nil {
 			lines[name] = &line{name: name}
 			names = append(names, name)
@@ -146,7 +153,7 @@ func (s *section) growth() chart {
 func (s *section) timelines(measure string) chart {
 	c := chart{title: "The worst latency of every quarter of a second", x: "seconds after the event at which the record was due", y: "ms", logY: true}
 	for _, set := range s.of(measure) {
-		c.add(line{set.system + " " + set.settings, set.middle().points("timeline")})
+		c.add(line{set.legend(), set.middle().points("timeline")})
 	}
 	return c
 }

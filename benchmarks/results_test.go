@@ -182,3 +182,24 @@ func TestChartOfOnePoint(t *testing.T) {
 		}
 	}
 }
+
+// An axis is labelled with round numbers within it.
+func TestTicksAreRound(t *testing.T) {
+	for _, c := range []struct {
+		axis axis
+		want string
+	}{
+		{axis{low: 1_000, high: 10_794}, "2,000 4,000 6,000 8,000 10,000"},
+		{axis{low: -1, high: 4}, "-1 0 1 2 3 4"},
+		{axis{low: 0, high: 0.35}, "0 0.1 0.2 0.3"},
+		{axis{low: 10, high: 10_000, log: true}, "10 100 1,000 10,000"},
+	} {
+		var got []string
+		for _, v := range c.axis.ticks() {
+			got = append(got, tickText(v))
+		}
+		if text := strings.Join(got, " "); text != c.want {
+			t.Errorf("from %v to %v: %s, want %s", c.axis.low, c.axis.high, text, c.want)
+		}
+	}
+}
