@@ -18,11 +18,11 @@ class CheckpointsTest {
     void newest() throws IOException {
         assertEquals(Optional.empty(), Checkpoints.newest(directory.resolve("none")));
         assertEquals(Optional.empty(), Checkpoints.newest(directory));
-        Files.createDirectories(directory.resolve("first/shared"));
-        checkpoint("first/chk-8", true);
-        checkpoint("first/chk-9", true);
-        Path newest = checkpoint("second/chk-10", true);
-        checkpoint("second/chk-11", false);
+        Files.createDirectories(directory.resolve("older/shared"));
+        checkpoint("older/chk-8", true);
+        checkpoint("older/chk-9", true);
+        Path newest = checkpoint("newer/chk-10", true);
+        checkpoint("newer/chk-11", false);
         assertEquals(Optional.of(newest), Checkpoints.newest(directory));
     }
 
