@@ -62,8 +62,8 @@ type timerCodecs struct {
 // newTimerCodecs makes them, as newCodecs does.
 func newTimerCodecs(ctx context.Context, codec *avro.Codec, prefix string) (*timerCodecs, error) {
 	c := &timerCodecs{
-		entry: avro.NewDecoder[schemas.ScheduleEntry](codec),
-		tick:  avro.NewDecoder[schemas.ClockTick](codec),
+		entry: avro.NewDecoder[schemas.ScheduleEntry](avro.New(nil)), // as it was written: no registry has a say in it
+		tick:  avro.NewDecoder[schemas.ClockTick](avro.New(nil)),
 		ticks: avro.NewInternalEncoder[schemas.ClockTick](),
 	}
 	return c, errors.Join(

@@ -39,7 +39,7 @@ type member struct {
 	mu      sync.Mutex
 	works   map[int32]work // those that are open
 	running int            // how many of them take records
-	passed  map[int32]bool // those over which a pass went in this process
+	resent  map[int32]bool // those whose pass this process has begun and committed: it goes on, whoever asked for it
 }
 
 // work is what a group does with one partition: the steps of its processor,
@@ -78,7 +78,7 @@ func newMember(ctx context.Context, o RunOptions, name string) (*member, error) 
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return &member{RunOptions: o, name: name, limits: limits, tickKeys: TickKeys(partitions), works: map[int32]work{}, passed: map[int32]bool{}}, nil
+	return &member{RunOptions: o, name: name, limits: limits, tickKeys: TickKeys(partitions), works: map[int32]work{}, resent: map[int32]bool{}}, nil
 }
 
 // work works until ctx ends.
@@ -91,7 +91,7 @@ func (m *member) work(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.store.Close()) }()
-	m.Metrics.watch(m.store.Stats, m.Registry)
+	m.Metrics.watch(m.store.Stats, m.passing, m.Registry)
 	m.Logger.Info(m.name+" starts", "group", group, "instance", m.Instance, "partitions", len(m.tickKeys), "catalogue", m.Catalogue.Hash(), "version", m.Catalogue.Version)
 	if m.purges != "" {
 		purging, stop := context.WithCancel(ctx)
@@ -208,11 +208,10 @@ func (m *member) committed(partition int32) {
 	m.Metrics.committed(w.bound().tally)
 	applied, reached := w.clock()
 	m.Metrics.tick(partition, applied, reached)
-	m.Metrics.passing.Set(float64(m.passing()))
-	if w.bound().pass.over {
+	if w.bound().pass.begun() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		m.passed[partition] = true
+		m.resent[partition] = true
 	}
 }
 

@@ -76,7 +76,6 @@ type Metrics struct {
 	running, assigned   prometheus.Gauge
 	lag, lastTick       *prometheus.GaugeVec
 	reached             *prometheus.GaugeVec
-	passing             prometheus.Gauge
 	passed              prometheus.Counter
 
 	mu     sync.Mutex
@@ -121,7 +120,6 @@ func NewMetrics(group string) *Metrics {
 	m.lag = gauge(metricLag, "Records between the next one to be processed and the last stable offset.", "topic", "partition")
 	m.lastTick = gauge(metricLastTick, "The last tick applied, in Unix time: time() minus this is its age.", "partition")
 	m.reached = gauge(metricReached, "While a tick fires: how far it has come, in Unix time; else the last tick.", "partition")
-	m.passing = gauge(metricPassing, "Partitions that go over their citizens anew before they take records.").WithLabelValues()
 	m.passed = counter(metricPassed, "Citizens gone over anew, under another catalogue or on demand.").WithLabelValues()
 	m.begin()
 	return m
@@ -218,14 +216,16 @@ func (m *Metrics) transaction(t kafka.Transaction) {
 
 func (m *Metrics) reset(reason string) { m.resets.WithLabelValues(reason).Inc() }
 
-// watch shows what the store and the registry say of themselves when asked.
-func (m *Metrics) watch(stats func() store.Stats, registry *avro.Registry) {
+// watch shows what the store, the passes and the registry say of themselves
+// when asked.
+func (m *Metrics) watch(stats func() store.Stats, passing func() int, registry *avro.Registry) {
 	gauge := func(name, help string, value func() float64) {
 		m.register.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 	}
 	counter := func(name, help string, value func() float64) {
 		m.register.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value))
 	}
+	gauge(metricPassing, "Partitions that go over their citizens anew before they take records.", func() float64 { return float64(passing()) })
 	gauge(metricStoreDisk, "Bytes of the files of the local state.", func() float64 { return float64(stats().DiskBytes) })
 	gauge(metricStorePending, "Bytes of committed rows that are not in its files yet.", func() float64 { return float64(stats().PendingBytes) })
 	counter(metricStoreHits, "Blocks of its files found in its cache.", func() float64 { return float64(stats().CacheHits) })

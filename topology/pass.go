@@ -105,6 +105,9 @@ func (p *pass) cursors() bool {
 	return p.left == 0
 }
 
+// begun says whether records of a pass were handed.
+func (p *pass) begun() bool { return p.each != nil || p.over }
+
 // end lets go of the rows.
 func (p *pass) end() {
 	if p.each != nil {

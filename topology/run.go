@@ -68,8 +68,11 @@ func RunTimer(ctx context.Context, o RunOptions) error {
 
 // RunAll runs certifier and timer in one process, with the state of each in a
 // directory of its own below State and one listener for both, and a clock that
-// ticks every so often.
+// ticks every so often. Metrics, which are those of one group, must be nil.
 func RunAll(ctx context.Context, o RunOptions, every time.Duration) error {
+	if o.Metrics != nil {
+		panic("topology: RunAll was given the metrics of one group for two")
+	}
 	certifier, timer := o, o
 	certifier.State, timer.State = filepath.Join(o.State, CertifierGroup), filepath.Join(o.State, TimerGroup)
 	certifier, timer = certifier.withDefaults(CertifierGroup), timer.withDefaults(TimerGroup)
@@ -140,7 +143,7 @@ func (m *member) certifies() {
 		m.begin = func(b *binding) work {
 			return &certifier{
 				binding: b, catalogue: m.Catalogue, codecs: codecs, rules: certify.New(m.Catalogue),
-				partition: certify.Partition{Clock: certify.NoTick}, resend: m.Resend && !m.passed[b.partition],
+				partition: certify.Partition{Clock: certify.NoTick}, resend: m.Resend && !m.resent[b.partition],
 			}
 		}
 		return err

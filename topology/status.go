@@ -19,6 +19,9 @@ import (
 const (
 	coordinatorTimeout = 10 * time.Second
 	coordinatorPause   = 100 * time.Millisecond
+	// readableTimeout is longer than any transaction of a member that lives or
+	// that was killed: then the broker ends it.
+	readableTimeout = 30 * time.Second
 )
 
 func coordinatorMissing(err error) bool {
@@ -91,8 +94,37 @@ func ReadStatus(ctx context.Context, client *kgo.Client, prefix string) (s Statu
 		}
 		s.Groups = append(s.Groups, group)
 	}
+	if !s.StandingUntil.IsZero() {
+		if err := awaitReadable(ctx, admin, prefix+Standing); err != nil {
+			return s, err
+		}
+	}
 	s.LastTick, err = lastTick(ctx, admin, prefix+Clock)
 	return s, err
+}
+
+// awaitReadable waits until what stands in a topic now can be read as
+// committed: a broker writes the markers of a transaction one after the other,
+// that of the positions too, and another transaction may be open.
+func awaitReadable(ctx context.Context, admin *kadm.Client, topic string) error {
+	ends, err := admin.ListEndOffsets(ctx, topic)
+	if err = cmp.Or(err, listed(ends)); err != nil {
+		return fmt.Errorf("status: list the ends of %s: %w", topic, err)
+	}
+	for end := time.Now().Add(readableTimeout); ; time.Sleep(coordinatorPause) {
+		stable, err := admin.ListCommittedOffsets(ctx, topic)
+		if err = cmp.Or(err, listed(stable)); err != nil {
+			return fmt.Errorf("status: list the ends of %s: %w", topic, err)
+		}
+		open := false
+		ends.Each(func(e kadm.ListedOffset) { open = open || stable[topic][e.Partition].Offset < e.Offset })
+		switch {
+		case !open:
+			return nil
+		case time.Now().After(end) || ctx.Err() != nil:
+			return fmt.Errorf("status: a transaction has been open in %s for %v, so that what was said before cannot be read yet: ask again", topic, readableTimeout)
+		}
+	}
 }
 
 func readGroup(ctx context.Context, admin *kadm.Client, prefix, group string) (g GroupStatus, err error) {

@@ -18,10 +18,12 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sr/srfake"
 
 	"github.com/vouch-engine/vouch/processors/certify"
 	"github.com/vouch-engine/vouch/processors/remind/remindtest"
 	"github.com/vouch-engine/vouch/schemas"
+	"github.com/vouch-engine/vouch/schemas/avro"
 )
 
 // aDay is when the tests of this file play.
@@ -268,5 +270,84 @@ func TestRunAll(t *testing.T) {
 	}
 	if status, _ := get("/live"); status != 0 {
 		t.Errorf("after its end /live answers %d", status)
+	}
+}
+
+// What status says is complete can be read: a transaction that is open in
+// standing, or whose marker is not written yet, is waited for.
+func TestStandingUntilIsReadable(t *testing.T) {
+	w := newWorld(t)
+	w.createTopics()
+	other, err := w.connect(kgo.TransactionalID(w.prefix+"other"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if err := other.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	for p := range int32(partitionsOfTests) {
+		if err := other.ProduceSync(t.Context(), &kgo.Record{Topic: w.prefix + Standing, Partition: p, Key: []byte("x"), Value: []byte("x")}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.put(w.scheduled("c", entryOf("c", schemas.DateOf(2024, 5, 31)), aDay))
+	w.put(w.scheduled("", &schemas.ClockTick{At: aDay + 1000}, aDay+1000))
+	m := NewMetrics(TimerGroup)
+	w.runTimer(RunOptions{Catalogue: remindtest.Catalogue(), Metrics: m})
+	w.awaitRead(m, 1+partitionsOfTests)
+	answer := make(chan Status, 1)
+	go func() {
+		s, err := ReadStatus(t.Context(), w.client, w.prefix)
+		if err != nil {
+			t.Error(err)
+		}
+		answer <- s
+	}()
+	select {
+	case s := <-answer:
+		t.Fatalf("it is said to be complete up to %v, and cannot be read", s.StandingUntil.UTC())
+	case <-time.After(time.Second):
+	}
+	if err := other.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
+		t.Fatal(err)
+	}
+	if s := <-answer; s.StandingUntil.IsZero() {
+		t.Error("nothing is said to be complete")
+	}
+	if len(w.tail(Standing)) != 1 {
+		t.Error("what is said to be complete cannot be read")
+	}
+}
+
+// The registry has no say in what the certifier writes for the timer: a record
+// that asks for it is foreign, whether it answers or not.
+func TestForeignRecordWhileTheRegistryIsDown(t *testing.T) {
+	fake := srfake.New()
+	defer fake.Close()
+	registry, err := avro.NewRegistry(fake.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t)
+	w.createTopics()
+	for _, topic := range RegisteredTopics() {
+		if _, err := Register(t.Context(), registry, w.prefix, topic); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fake.Intercept(func(answer http.ResponseWriter, r *http.Request) bool {
+		if strings.HasPrefix(r.URL.Path, "/schemas/ids/") {
+			http.Error(answer, "busy", http.StatusServiceUnavailable)
+			return true
+		}
+		return false
+	})
+	w.put([]*kgo.Record{{Topic: w.prefix + Schedule, Key: []byte("c"), Value: []byte{0, 0, 0, 0, 99, 1, 2, 3}, Timestamp: time.UnixMilli(int64(aDay))}})
+	m := NewMetrics(TimerGroup)
+	w.runTimer(RunOptions{Catalogue: remindtest.Catalogue(), Registry: registry, Metrics: m})
+	w.awaitRead(m, 1)
+	if got := m.Totals().Quarantined; got[certify.UnknownSchema] != 1 {
+		t.Errorf("in quarantine lies %v", got)
 	}
 }

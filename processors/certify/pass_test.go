@@ -47,7 +47,7 @@ func TestBegin(t *testing.T) {
 		"another of the same version":         {held(next, false, ""), held(again, true, ""), again, false},
 		"everything is to be sent again":      {held(next, false, ""), held(next, true, ""), next, true},
 		"a pass under way":                    {held(next, true, "c7"), held(next, true, "c7"), next, false},
-		"one under way, to be sent again":     {held(next, true, "c7"), held(next, true, "c7"), next, true},
+		"one under way, to be sent again":     {held(next, true, "c7"), held(next, true, ""), next, true},
 		"one under way under another":         {held(next, true, "c7"), held(again, true, ""), again, false},
 	} {
 		p := c.held
@@ -111,7 +111,7 @@ func (w *passing) start(t *rapid.T, c *catalogue.Catalogue, resend, killable boo
 		return true
 	}
 	log := slices.Clone(w.log)
-	if pass && (!before.Pass || before.CatalogueHash != p.CatalogueHash) {
+	if pass && (!before.Pass || before.CatalogueHash != p.CatalogueHash || resend) {
 		log = append(log, "begun")
 	}
 	next, _ := slices.BinarySearch(w.citizens, p.Cursor+"\x00")

@@ -54,8 +54,9 @@ func (r *Rules) Redecide(row *Citizen, citizen string, clock schemas.Instant) De
 // its first input, those after the cursor in the order of their ids' bytes:
 // because it was decided under another catalogue, or none is written down, or
 // because everything shall be sent again. A pass under way goes on where it
-// stands, also when it shall be sent again; one under another catalogue begins
-// anew. What Begin changes is written together with the first citizens; if
+// stands; one under another catalogue begins anew, and so does one when
+// everything shall be sent again: whoever asks for that may have lost what the
+// pass had sent. What Begin changes is written together with the first citizens; if
 // nothing is, it says the same again.
 //
 // A partition decided under a later version of the catalogue is an error, and p
@@ -64,7 +65,7 @@ func (p *Partition) Begin(c *catalogue.Catalogue, resend bool) (pass bool, err e
 	if p.CatalogueVersion > c.Version {
 		return false, fmt.Errorf("the partition was decided under version %d of the catalogue, and this instance has version %d: give it the later one with --catalogue", p.CatalogueVersion, c.Version)
 	}
-	if same := p.CatalogueHash == c.Hash(); same && (p.Pass || !resend) {
+	if p.CatalogueHash == c.Hash() && !resend {
 		return p.Pass, nil
 	}
 	p.CatalogueVersion, p.CatalogueHash = c.Version, c.Hash()

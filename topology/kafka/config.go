@@ -311,6 +311,7 @@ func (c *Config) complaints() error {
 	complain(c.Open == nil || c.Close == nil || c.Processor == nil, "Open, Close and Processor must be set")
 	complain(c.Alone != nil && c.Again == nil, "Alone is set and Again is not")
 	complain(c.First != nil && c.FirstTopic == "", "First is set and FirstTopic is not")
+	complain(c.First != nil && c.Limits.TransactionRecords < firstRecordsMin, "First is set, and TransactionRecords is %d, which is less than %d", c.Limits.TransactionRecords, firstRecordsMin)
 	complain(slices.Contains(c.Inputs, c.TableTopic), "the table's topic %s is an input", c.TableTopic)
 	for i, topic := range c.Inputs {
 		complain(slices.Index(c.Inputs, topic) != i, "input %s is named twice", topic)
