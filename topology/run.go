@@ -136,8 +136,18 @@ func newCertifier(ctx context.Context, o RunOptions) (*member, error) {
 	return m, err
 }
 
+// The memory of the certifier's store. A citizen's row changes again and again,
+// so that rows which wait longer are written less often: against the store's
+// defaults that saved a third of the CPU of all, and the smaller cache paid for
+// it. As much of the changelog is read again after a kill.
+const (
+	certifierPendingBytes = 192 << 20
+	certifierCacheBytes   = 32 << 20
+)
+
 // certifies gives a member the certifier's work.
 func (m *member) certifies() {
+	m.pendingBytes, m.cacheBytes = certifierPendingBytes, certifierCacheBytes
 	m.prepare = func(ctx context.Context) error {
 		codecs, err := newCodecs(ctx, avro.New(m.Registry), m.Prefix)
 		m.begin = func(b *binding) work {
