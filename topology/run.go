@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -41,6 +42,7 @@ type RunOptions struct {
 
 func (o RunOptions) withDefaults(group string) RunOptions {
 	o.Prefix, o.Instance = cmp.Or(o.Prefix, DefaultPrefix), cmp.Or(o.Instance, "0")
+	o.Client = slices.Clip(o.Client) // several goroutines append to it, and must not meet behind its end
 	if o.Catalogue == nil {
 		o.Catalogue = catalogue.Default()
 	}

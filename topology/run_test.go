@@ -474,18 +474,16 @@ func TestStartDemandsItsTopics(t *testing.T) {
 	}
 }
 
-// A process says what it does: ready when all its partitions run, and numbers
-// that name nobody.
-func TestListener(t *testing.T) {
-	w := newWorld(t)
-	w.createTopics()
+// listenAddress is one that nobody listens on, and get asks whoever does later.
+func listenAddress(t *testing.T) (address string, get func(path string) (status int, body string)) {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := listener.Addr().String()
+	address = listener.Addr().String()
 	listener.Close()
-	get := func(path string) (status int, body string) {
+	get = func(path string) (status int, body string) {
 		answer, err := http.Get("http://" + address + path)
 		if err != nil {
 			return 0, err.Error()
@@ -494,6 +492,15 @@ func TestListener(t *testing.T) {
 		text, _ := io.ReadAll(answer.Body)
 		return answer.StatusCode, string(text)
 	}
+	return address, get
+}
+
+// A process says what it does: ready when all its partitions run, and numbers
+// that name nobody.
+func TestListener(t *testing.T) {
+	w := newWorld(t)
+	w.createTopics()
+	address, get := listenAddress(t)
 	if err := w.produce(readFile(t, "testdata/examples/stories/1-silent.facts.ndjson")); err != nil {
 		t.Fatal(err)
 	}

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -210,21 +208,7 @@ var labels = []string{"group", "topic", "partition", "reason", "count", "le", "v
 func TestRunAll(t *testing.T) {
 	w := newWorld(t)
 	w.createTopics()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	listener.Close()
-	get := func(path string) (status int, body string) {
-		answer, err := http.Get("http://" + address + path)
-		if err != nil {
-			return 0, err.Error()
-		}
-		defer answer.Body.Close()
-		text, _ := io.ReadAll(answer.Body)
-		return answer.StatusCode, string(text)
-	}
+	address, get := listenAddress(t)
 	state := t.TempDir()
 	stop := w.start(func(ctx context.Context, o RunOptions) error { return RunAll(ctx, o, time.Second) }, RunOptions{State: state, Listen: address})
 	if err := w.produce(strings.NewReplacer(`"c1"`, `"zhang-007"`, `"341602"`, `"341602","phone":"13812345678","payee":"6217000011112222"`).Replace(twoFacts)); err != nil {
@@ -349,5 +333,17 @@ func TestForeignRecordWhileTheRegistryIsDown(t *testing.T) {
 	w.awaitRead(m, 1)
 	if got := m.Totals().Quarantined; got[certify.UnknownSchema] != 1 {
 		t.Errorf("in quarantine lies %v", got)
+	}
+}
+
+// Certifier, timer, clock and purge append to the same options side by side:
+// what one appends the others must not find in the place of their own.
+func TestClientOptionsAreNotShared(t *testing.T) {
+	given := make([]kgo.Opt, 1, 2)
+	given[0] = kgo.ClientID("given")
+	o := RunOptions{Client: given}.withDefaults(TimerGroup)
+	_ = append(o.Client, kgo.SeedBrokers("one:1"))
+	if given[:2][1] != nil {
+		t.Error("what was appended stands behind the end of the caller's options")
 	}
 }
