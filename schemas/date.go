@@ -18,34 +18,43 @@ const (
 // InRange reports whether d lies in the years 1850 to 2199.
 func (d Date) InRange() bool { return FirstDate <= d && d <= LastDate }
 
+// The calendar is computed from a day that is so far back that no date lies
+// before it: 1 March of the first year of an era, as eras of 400 years are all
+// alike. Years begin in March, so that the leap day is the last of its year.
+const (
+	erasBefore   = 14_704 // before year 0; an int32 of days reaches back less
+	yearsBefore  = erasBefore * 400
+	daysOfAnEra  = 146_097
+	daysBefore   = erasBefore*daysOfAnEra + 719_468 // from that day to 1970-01-01
+	marchToMarch = 306                              // days from 1 March to 1 January
+)
+
 // DateOf is the date of a day in the proleptic Gregorian calendar. The day
-// must exist; the months are 1 to 12.
+// must exist; the months are 1 to 12. Source: Cassio Neri and Lorenz Schneider,
+// "Euclidean affine functions and their application to calendar algorithms",
+// 2023, as is Civil.
 func DateOf(year, month, day int) Date {
-	// Days from civil, Howard Hinnant: years begin in March, so that the leap
-	// day is the last of its year and months have a linear pattern.
 	if month <= 2 {
 		year--
 		month += 12
 	}
-	era := floorDiv(year, 400)
-	yearOfEra := year - era*400
-	dayOfYear := (153*(month-3)+2)/5 + day - 1
-	dayOfEra := yearOfEra*365 + yearOfEra/4 - yearOfEra/100 + dayOfYear
-	return Date(era*146097 + dayOfEra - 719468)
+	years := uint64(year + yearsBefore)
+	centuries := years / 100
+	days := 1461*years/4 - centuries + centuries/4 + (979*uint64(month)-2919)/32 + uint64(day-1)
+	return Date(int64(days) - daysBefore)
 }
 
 // Civil is the year, the month (1 to 12) and the day of the month of d.
 func (d Date) Civil() (year, month, day int) {
-	shifted := int(d) + 719468
-	era := floorDiv(shifted, 146097)
-	dayOfEra := shifted - era*146097
-	yearOfEra := (dayOfEra - dayOfEra/1460 + dayOfEra/36524 - dayOfEra/146096) / 365
-	dayOfYear := dayOfEra - (365*yearOfEra + yearOfEra/4 - yearOfEra/100)
-	monthFromMarch := (5*dayOfYear + 2) / 153
-	day = dayOfYear - (153*monthFromMarch+2)/5 + 1
-	month = monthFromMarch + 3
-	year = yearOfEra + era*400
-	if month > 12 {
+	quarters := 4*uint64(int64(d)+daysBefore) + 3 // of a day
+	centuries := quarters / daysOfAnEra
+	quarters = quarters%daysOfAnEra | 3
+	product := 2_939_745 * quarters // in units of 2^-32 years
+	dayOfYear := product & 0xffff_ffff / 2_939_745 / 4
+	year = int(100*centuries+product>>32) - yearsBefore
+	product = 2_141*dayOfYear + 197_913 // in units of 2^-16 months
+	month, day = int(product>>16), int(product&0xffff/2_141)+1
+	if dayOfYear >= marchToMarch {
 		month -= 12
 		year++
 	}
@@ -58,14 +67,21 @@ func (d Date) Civil() (year, month, day int) {
 func (d Date) AddMonths(n int) Date {
 	year, month, day := d.Civil()
 	months := year*12 + month - 1 + n
-	year, month = floorDiv(months, 12), months-floorDiv(months, 12)*12+1
+	year = floorDiv(months, 12)
+	month = months - year*12 + 1
 	return DateOf(year, month, min(day, daysIn(year, month)))
 }
 
 // EndOfMonth is the last day of d's month.
-func (d Date) EndOfMonth() Date {
+func (d Date) EndOfMonth() Date { return d.EndOfMonthAfter(0) }
+
+// EndOfMonthAfter is the last day of the month n months after d's: the end of
+// the month of AddMonths(n).
+func (d Date) EndOfMonthAfter(n int) Date {
 	year, month, _ := d.Civil()
-	return DateOf(year, month, daysIn(year, month))
+	months := year*12 + month + n // of the month after it, whose first day is the next
+	year = floorDiv(months, 12)
+	return DateOf(year, months-year*12+1, 1) - 1
 }
 
 // Month numbers d's civil month: months since January of year 0.

@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -74,6 +75,34 @@ func TestAddMonthsIsMonotone(t *testing.T) {
 			t.Fatalf("%s before %s, but %s after %s", a, b, a.AddMonths(months), b.AddMonths(months))
 		}
 	})
+}
+
+// The end of a month is the day before the next one's first, also of a month
+// that is reached from a day that it does not have.
+func TestEndOfMonth(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := Date(rapid.Int32Range(int32(FirstDate), int32(LastDate)).Draw(t, "day"))
+		months := rapid.IntRange(-240, 240).Draw(t, "months")
+		end := d.EndOfMonthAfter(months)
+		if _, _, first := (end + 1).Civil(); first != 1 || end.Month() != d.AddMonths(months).Month() {
+			t.Fatalf("%s and %d months end on %s", d, months, end)
+		}
+		if d.EndOfMonth() != d.EndOfMonthAfter(0) {
+			t.Fatalf("the month of %s ends on %s", d, d.EndOfMonth())
+		}
+	})
+}
+
+// Every number of days is a day of the calendar, also one that no record may
+// carry.
+func TestCalendarReachesEveryDate(t *testing.T) {
+	for days := int64(math.MinInt32); days <= math.MaxInt32; days += 9_973 {
+		d := Date(days)
+		year, month, day := d.Civil()
+		if month < 1 || month > 12 || day < 1 || day > daysIn(year, month) || DateOf(year, month, day) != d {
+			t.Fatalf("day %d is %d-%d-%d and comes back as %d", days, year, month, day, int(DateOf(year, month, day)))
+		}
+	}
 }
 
 func TestTextForms(t *testing.T) {

@@ -15,7 +15,7 @@ func (b *Benefit) Until(base, d schemas.Date) schemas.Date {
 	case Anniversary:
 		return b.anniversaryFrom(base, d.AddMonths(b.RenewAfterMonths))
 	default:
-		return d.AddMonths(b.CycleMonths).EndOfMonth()
+		return d.EndOfMonthAfter(b.CycleMonths)
 	}
 }
 
