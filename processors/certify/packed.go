@@ -26,7 +26,11 @@ const (
 const (
 	uuidLength = 36
 	hexDigits  = "0123456789abcdef"
+	notDigit   = 0xff
 )
+
+// uuidGroups are where the groups of digits of a UUID begin and end.
+var uuidGroups = [5][2]int{{0, 8}, {9, 13}, {14, 18}, {19, 23}, {24, uuidLength}}
 
 func pack(s string) packed {
 	var room [80]byte // an id of 64 bytes and its header
@@ -53,44 +57,50 @@ func appendText(b []byte, s string) []byte {
 	default:
 		b = binary.AppendUvarint(b, uint64(len(s))<<2|uint64(form))
 	}
-	var half byte
-	high := true
-	for i := 0; i < len(s); i++ {
-		if form == formUUID && dashAt(i) {
-			continue
+	if form == formUUID {
+		for _, group := range uuidGroups {
+			b = appendDigits(b, s[group[0]:group[1]])
 		}
-		digit := valueOf(s[i])
-		if high {
-			half = digit << 4
-		} else {
-			b = append(b, half|digit)
-		}
-		high = !high
+		return b
 	}
-	if !high {
-		b = append(b, half)
+	return appendDigits(b, s)
+}
+
+// appendDigits appends digits, two a byte.
+func appendDigits(b []byte, s string) []byte {
+	for ; len(s) > 1; s = s[2:] {
+		b = append(b, digitValues[s[0]]<<4|digitValues[s[1]])
+	}
+	if s != "" {
+		b = append(b, digitValues[s[0]]<<4)
 	}
 	return b
 }
 
 // unpack appends the text of a body that is not plain.
 func unpack(b []byte, header uint64, body string) []byte {
-	length, form := int(header>>2), header&3
-	if form == formUUID {
-		length = uuidLength
+	length := int(header >> 2)
+	if header&3 != formUUID {
+		return unpackDigits(b, length, body)
 	}
-	digit := 0
-	for i := range length {
-		if form == formUUID && dashAt(i) {
+	for i, group := range uuidGroups {
+		if i > 0 {
 			b = append(b, '-')
-			continue
 		}
-		value := body[digit/2] >> 4
-		if digit%2 == 1 {
-			value = body[digit/2] & 15
-		}
-		b = append(b, hexDigits[value])
-		digit++
+		length := group[1] - group[0]
+		b = unpackDigits(b, length, body)
+		body = body[length/2:]
+	}
+	return b
+}
+
+// unpackDigits appends so many digits of a body.
+func unpackDigits(b []byte, length int, body string) []byte {
+	for i := range length / 2 {
+		b = append(b, hexDigits[body[i]>>4], hexDigits[body[i]&15])
+	}
+	if length%2 == 1 {
+		b = append(b, hexDigits[body[length/2]>>4])
 	}
 	return b
 }
@@ -110,7 +120,7 @@ func bodySize(header uint64) uint64 {
 func formOf(s string) int {
 	if len(s) == uuidLength && s[8] == '-' {
 		for i := 0; i < len(s); i++ {
-			if dashAt(i) != (s[i] == '-') || !dashAt(i) && valueOf(s[i]) > 15 {
+			if dashAt(i) != (s[i] == '-') || !dashAt(i) && digitValues[s[i]] == notDigit {
 				return formPlain
 			}
 		}
@@ -118,8 +128,8 @@ func formOf(s string) int {
 	}
 	form := formDecimal
 	for i := 0; i < len(s); i++ {
-		switch value := valueOf(s[i]); {
-		case value > 15:
+		switch value := digitValues[s[i]]; {
+		case value == notDigit:
 			return formPlain
 		case value > 9:
 			form = formHex
@@ -133,17 +143,17 @@ func formOf(s string) int {
 
 func dashAt(i int) bool { return i == 8 || i == 13 || i == 18 || i == 23 }
 
-// valueOf is the value of a hexadecimal digit in lower case, more than 15 of
-// anything else.
-func valueOf(digit byte) byte {
-	switch {
-	case '0' <= digit && digit <= '9':
-		return digit - '0'
-	case 'a' <= digit && digit <= 'f':
-		return digit - 'a' + 10
+// digitValues are the values of hexadecimal digits in lower case; of anything
+// else notDigit, which is more.
+var digitValues = func() (values [256]byte) {
+	for i := range values {
+		values[i] = notDigit
 	}
-	return 0xff
-}
+	for value := range len(hexDigits) {
+		values[hexDigits[value]] = byte(value)
+	}
+	return values
+}()
 
 // unsigned reads a uvarint, in the manner of encoding/binary, which has none
 // for strings; size is 0 where there is none.

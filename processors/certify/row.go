@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unsafe"
 
 	"github.com/vouch-engine/vouch/schemas"
 )
@@ -37,6 +38,23 @@ import (
 type Row struct {
 	Citizen   Citizen
 	Partition *Partition // nil in the row of a key that no tick has
+
+	room *rowRoom // nil until it is needed
+}
+
+// rowRoom is memory for reading and writing a row, kept for the next one.
+type rowRoom struct {
+	words     []string
+	unpacked  []byte      // the texts that were packed
+	optionals []optionals // of the entries
+	list      wordList
+}
+
+func (row *Row) makeRoom() *rowRoom {
+	if row.room == nil {
+		row.room = new(rowRoom)
+	}
+	return row.room
 }
 
 // Partition is what is held of a partition as a whole: its clock, and under
@@ -104,7 +122,7 @@ func AppendRow(b []byte, row *Row) []byte {
 	}
 	b = append(b, rowVersion, parts)
 	if parts&partCitizen != 0 {
-		b = appendCitizen(b, c)
+		b = appendCitizen(b, c, &row.makeRoom().list)
 	}
 	if p := row.Partition; p != nil {
 		b = binary.AppendVarint(b, int64(p.Clock))
@@ -117,10 +135,7 @@ func AppendRow(b []byte, row *Row) []byte {
 	return b
 }
 
-func appendCitizen(b []byte, c *Citizen) []byte {
-	var roomWords [32]string
-	var roomPlaces [64]uint16
-	w := wordList{words: roomWords[:0], places: roomPlaces[:0]}
+func appendCitizen(b []byte, c *Citizen, w *wordList) []byte {
 	w.collect(c)
 	b = binary.AppendUvarint(b, uint64(len(w.words)))
 	for _, word := range w.words {
@@ -128,7 +143,7 @@ func appendCitizen(b []byte, c *Citizen) []byte {
 	}
 	b = binary.AppendUvarint(b, uint64(len(c.entries)))
 	for i := range c.entries {
-		b = appendEntry(b, &c.entries[i], &w)
+		b = appendEntry(b, &c.entries[i], w)
 	}
 	b = binary.AppendUvarint(b, uint64(len(c.evidence)))
 	before := schemas.Instant(0)
@@ -210,36 +225,59 @@ func appendEntry(b []byte, e *entry, w *wordList) []byte {
 
 // DecodeRow reads what AppendRow wrote. The row shares no memory with b.
 func DecodeRow(b []byte) (*Row, error) {
-	if len(b) < 2 {
-		return nil, errors.New("certify: decode row: it is cut off")
-	}
-	if b[0] != rowVersion {
-		return nil, fmt.Errorf("certify: decode row: format %d is not known to this program, which reads %d: use the version that wrote it, or a later one", b[0], rowVersion)
-	}
-	r := rowReader{rest: string(b[2:])}
-	row := &Row{}
-	if b[1]&partCitizen != 0 {
-		r.citizen(&row.Citizen)
-	}
-	if b[1]&partPartition != 0 {
-		row.Partition = &Partition{Clock: schemas.Instant(r.signed()), CatalogueVersion: r.signed(), CatalogueHash: r.text()}
-		if b[1]&partPass != 0 {
-			row.Partition.Pass, row.Partition.Cursor = true, r.text()
-		}
-	}
-	if r.broken || r.rest != "" || b[1]&^(partCitizen|partPartition|partPass) != 0 || b[1]&(partPartition|partPass) == partPass {
-		return nil, errors.New("certify: decode row: its bytes are damaged")
+	row := new(Row)
+	if err := DecodeRowInto(row, slices.Clone(b)); err != nil {
+		return nil, err
 	}
 	return row, nil
 }
 
+// DecodeRowInto is DecodeRow into a row that was used before and whose memory is
+// used again, as by the step that every record takes. The row's texts lie in b,
+// which nobody may change as long as the row is used, and in the row's own
+// memory: what was taken from the row before, decisions above all, has to be used
+// up by now. After an error the row holds nothing of use.
+func DecodeRowInto(row *Row, b []byte) error {
+	if len(b) < 2 {
+		return errors.New("certify: decode row: it is cut off")
+	}
+	if b[0] != rowVersion {
+		return fmt.Errorf("certify: decode row: format %d is not known to this program, which reads %d: use the version that wrote it, or a later one", b[0], rowVersion)
+	}
+	r := rowReader{rest: textOf(b[2:]), room: row.makeRoom()}
+	parts := b[1]
+	row.Partition = nil
+	row.Citizen.reset()
+	if parts&partCitizen != 0 {
+		r.citizen(&row.Citizen)
+	}
+	if parts&partPartition != 0 {
+		row.Partition = &Partition{Clock: schemas.Instant(r.signed()), CatalogueVersion: r.signed(), CatalogueHash: strings.Clone(r.text())}
+		if parts&partPass != 0 {
+			row.Partition.Pass, row.Partition.Cursor = true, strings.Clone(r.text())
+		}
+	}
+	if r.broken || r.rest != "" || parts&^(partCitizen|partPartition|partPass) != 0 || parts&(partPartition|partPass) == partPass {
+		return errors.New("certify: decode row: its bytes are damaged")
+	}
+	return nil
+}
+
+// textOf is the text that lies in b: b must not change any more.
+func textOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// reset empties a citizen and keeps the memory.
+func (c *Citizen) reset() {
+	*c = Citizen{entries: c.entries[:0], evidence: c.evidence[:0], paid: c.paid[:0]}
+}
+
 // rowReader reads the parts of a row, one after the other; most texts share the
-// memory of rest. After a part that is not there all others are zero.
+// memory of rest, those that were packed that of the room. After a part that is
+// not there all others are zero.
 type rowReader struct {
-	rest     string
-	words    []string
-	unpacked strings.Builder // the texts that were packed, so that they are one allocation
-	broken   bool
+	rest   string
+	room   *rowRoom
+	broken bool
 }
 
 // roomMost bounds what is made room for before it is read: a damaged row must
@@ -248,19 +286,20 @@ const roomMost = 64
 
 func (r *rowReader) citizen(c *Citizen) {
 	n := r.count()
-	r.words = make([]string, 0, min(n, roomMost))
+	r.room.words, r.room.unpacked = slices.Grow(r.room.words[:0], min(n, roomMost)), r.room.unpacked[:0]
 	for ; n > 0 && !r.broken; n-- {
-		r.words = append(r.words, r.text())
+		r.room.words = append(r.room.words, r.text())
 	}
 	// One place more than there are: a step adds at most one.
 	n = r.count()
-	c.entries = make([]entry, 0, min(n, roomMost)+1)
+	c.entries = slices.Grow(c.entries, min(n, roomMost)+1)
+	r.room.optionals = slices.Grow(r.room.optionals[:0], min(n, roomMost))
 	for ; n > 0 && !r.broken; n-- {
 		c.entries = append(c.entries, entry{})
 		r.entry(&c.entries[len(c.entries)-1])
 	}
 	n = r.count()
-	c.evidence = make([]evidence, 0, min(n, roomMost)+1)
+	c.evidence = slices.Grow(c.evidence, min(n, roomMost)+1)
 	before := schemas.Instant(0)
 	for ; n > 0 && !r.broken; n-- {
 		c.evidence = append(c.evidence, evidence{})
@@ -292,7 +331,7 @@ func (r *rowReader) evidence(e *evidence, before schemas.Instant) (occurredAt sc
 	return e.occurredAt
 }
 
-// optionals is room for what an entry may leave out, so that it is one allocation.
+// optionals is room for what an entry may leave out.
 type optionals struct {
 	dueOn, lastCertifiedOn, birthOn schemas.Date
 	amountFen                       int64
@@ -311,7 +350,8 @@ func (r *rowReader) entry(e *entry) {
 		e.RecordedAt *= schemas.Second
 	}
 	e.EffectiveOn = schemas.Date(r.signed())
-	room := new(optionals)
+	r.room.optionals = append(r.room.optionals, optionals{}) // an entry keeps its own when they are moved
+	room := &r.room.optionals[len(r.room.optionals)-1]
 	e.DueOn = optional(r, flags&entryDueOn, &room.dueOn, e.EffectiveOn)
 	e.LastCertifiedOn = optional(r, flags&entryLastCertifiedOn, &room.lastCertifiedOn, e.EffectiveOn)
 	if flags&entryRegion != 0 {
@@ -398,13 +438,9 @@ func (r *rowReader) text() string {
 	if header&3 == formPlain {
 		return p[size:]
 	}
-	var room [64]byte
-	if r.unpacked.Cap() == 0 {
-		r.unpacked.Grow(4 * len(room))
-	}
-	begin := r.unpacked.Len()
-	r.unpacked.Write(unpack(room[:0], header, p[size:]))
-	return r.unpacked.String()[begin:]
+	begin := len(r.room.unpacked)
+	r.room.unpacked = unpack(r.room.unpacked, header, p[size:])
+	return textOf(r.room.unpacked[begin:])
 }
 
 func (r *rowReader) word() string {
@@ -416,11 +452,11 @@ func (r *rowReader) word() string {
 
 func (r *rowReader) wordPlace() *string {
 	n := r.unsigned()
-	if n >= uint64(len(r.words)) {
+	if n >= uint64(len(r.room.words)) {
 		r.fail()
 		return nil
 	}
-	return &r.words[n]
+	return &r.room.words[n]
 }
 
 // optional reads a number that is given after another one, if it is present.
@@ -436,11 +472,13 @@ func optional[T schemas.Date | int64](r *rowReader, present uint64, room *T, aft
 type wordList struct {
 	words  []string
 	places []uint16   // of the words in the order in which they will be written
+	next   int        // of places
 	hints  [64]uint16 // by hash: the place of the last new word with it, plus 1
 }
 
 // collect finds all words before the first is written.
 func (w *wordList) collect(c *Citizen) {
+	*w = wordList{words: w.words[:0], places: w.places[:0]}
 	for i := range c.entries {
 		e := &c.entries[i]
 		w.add(e.Benefit)
@@ -483,8 +521,8 @@ func (w *wordList) add(word string) {
 
 // append writes the next word that was collected.
 func (w *wordList) append(b []byte) []byte {
-	place := w.places[0]
-	w.places = w.places[1:]
+	place := w.places[w.next]
+	w.next++
 	return binary.AppendUvarint(b, uint64(place))
 }
 

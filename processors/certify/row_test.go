@@ -173,7 +173,7 @@ func averageRow(t testing.TB, rules *Rules, id func(*rand.Rand) string, r *rand.
 func partsOf(row *Row) map[string]int {
 	size := func(c Citizen) (whole, words int) {
 		b := AppendRow(nil, &Row{Citizen: c})
-		r := rowReader{rest: string(b[2:])}
+		r := rowReader{rest: string(b[2:]), room: new(rowRoom)}
 		for n := r.count(); n > 0; n-- {
 			r.text()
 		}
@@ -203,7 +203,7 @@ func TestLawPacking(t *testing.T) {
 		if len(p) > len(text)+2 {
 			t.Fatalf("%q of %d bytes became %d", text, len(text), len(p))
 		}
-		r := rowReader{rest: string(p) + "rest"}
+		r := rowReader{rest: string(p) + "rest", room: new(rowRoom)}
 		if got := r.text(); got != text || r.rest != "rest" || r.broken {
 			t.Fatalf("%q was read as %q, leaving %q", text, got, r.rest)
 		}
@@ -221,7 +221,8 @@ func TestIDsArePackedSmall(t *testing.T) {
 }
 
 // FuzzDecodeRow: whatever the bytes, reading them ends in a row or an error. A
-// row that was read is written and read again as the same.
+// row that was read is written and read again as the same, also into a row that
+// another one was read into before.
 func FuzzDecodeRow(f *testing.F) {
 	rules := New(awkward(f))
 	f.Add(AppendRow(nil, typicalRow(f, rules)))
@@ -247,6 +248,11 @@ func FuzzDecodeRow(f *testing.F) {
 		}
 		if twice := AppendRow(nil, back); !bytes.Equal(once, twice) {
 			t.Fatalf("%x was written as %x, then as %x", b, once, twice)
+		}
+		used := typicalRow(t, rules)
+		used.Partition = new(Partition)
+		if err := DecodeRowInto(used, once); err != nil || !bytes.Equal(once, AppendRow(nil, used)) {
+			t.Fatalf("%x, read into a row that was used before, is %x: %v", once, AppendRow(nil, used), err)
 		}
 		rules.derive(lookedUp(rules, &back.Citizen), new(view))
 	})
