@@ -31,9 +31,16 @@ type binding struct {
 	tally     *tally
 	table     *store.Partition
 	pass      pass
+	scratch   []byte // a value that is emitted
 }
 
-// send emits a value; it gets the Kafka timestamp of the input in hand.
+// emit encodes a record and emits it; see send.
+func emit[T any](b *binding, ctx goka.Context, topic, key string, encoder *avro.Encoder[T], record *T, options ...goka.ContextOption) {
+	b.scratch = encoder.Append(b.scratch[:0], record)
+	b.send(ctx, topic, key, b.scratch, options...)
+}
+
+// send emits a value, which is the caller's again afterwards; it gets the Kafka timestamp of the input in hand.
 func (b *binding) send(ctx goka.Context, topic, key string, value []byte, options ...goka.ContextOption) {
 	var emitted any
 	if value != nil {

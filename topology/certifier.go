@@ -157,7 +157,7 @@ func (c *certifier) onTick(ctx goka.Context, tick *schemas.ClockTick, at schemas
 		row := certifierRow(ctx)
 		c.partition.Clock = clock
 		c.keep(ctx, row)
-		c.send(ctx, Schedule, ctx.Key(), c.codecs.tick.Append(nil, tick), goka.WithCtxEmitHeaders(kafka.ToPartition(ctx.Partition())))
+		emit(c.binding, ctx, Schedule, ctx.Key(), c.codecs.tick, tick, goka.WithCtxEmitHeaders(kafka.ToPartition(ctx.Partition())))
 	}
 	c.tally.count(Clock, count)
 }
@@ -165,19 +165,19 @@ func (c *certifier) onTick(ctx goka.Context, tick *schemas.ClockTick, at schemas
 // emit writes what a decision says, topic by topic.
 func (c *certifier) emit(ctx goka.Context, d *certify.Decision) {
 	for i := range d.Alerts {
-		c.send(ctx, Alert, ctx.Key(), c.codecs.alert.Append(nil, &d.Alerts[i]))
+		emit(c.binding, ctx, Alert, ctx.Key(), c.codecs.alert, &d.Alerts[i])
 	}
 	for i := range d.Completed {
-		c.send(ctx, CertificationCompleted, ctx.Key(), c.codecs.completed.Append(nil, &d.Completed[i]))
+		emit(c.binding, ctx, CertificationCompleted, ctx.Key(), c.codecs.completed, &d.Completed[i])
 	}
 	for i := range d.Revoked {
-		c.send(ctx, CertificationRevoked, ctx.Key(), c.codecs.revoked.Append(nil, &d.Revoked[i]))
+		emit(c.binding, ctx, CertificationRevoked, ctx.Key(), c.codecs.revoked, &d.Revoked[i])
 	}
 	for i := range d.Claims {
-		c.send(ctx, Payee, d.Claims[i].Payee, c.codecs.claim.Append(nil, &d.Claims[i]))
+		emit(c.binding, ctx, Payee, d.Claims[i].Payee, c.codecs.claim, &d.Claims[i])
 	}
 	if d.Schedule != nil {
-		c.send(ctx, Schedule, ctx.Key(), c.codecs.schedule.Append(nil, d.Schedule))
+		emit(c.binding, ctx, Schedule, ctx.Key(), c.codecs.schedule, d.Schedule)
 	}
 }
 
@@ -196,14 +196,20 @@ func certifierRow(ctx goka.Context) *certify.Row {
 	return new(certify.Row)
 }
 
-// certifierRows is the form of one partition's rows. A row is written into
+// certifierRows is the form of one partition's rows, for one goroutine. The row
+// in hand is read into memory that the next one uses again. It is written into
 // scratch memory first and copied at its size: the store keeps it for long, and
 // would keep the room to grow with it.
-type certifierRows struct{ scratch []byte }
+type certifierRows struct {
+	row     certify.Row
+	scratch []byte
+}
 
 func (c *certifierRows) Encode(value any) ([]byte, error) {
 	c.scratch = certify.AppendRow(c.scratch[:0], value.(*certify.Row))
 	return bytes.Clone(c.scratch), nil
 }
 
-func (c *certifierRows) Decode(bytes []byte) (any, error) { return certify.DecodeRow(bytes) }
+func (c *certifierRows) Decode(bytes []byte) (any, error) {
+	return &c.row, certify.DecodeRowInto(&c.row, bytes)
+}

@@ -250,11 +250,11 @@ func (t *timer) tell() {
 func (t *timer) emit(ctx goka.Context, citizen string, event remind.Event) {
 	switch {
 	case event.Standing != nil:
-		t.send(ctx, Standing, citizen, t.codecs.standing.Append(nil, event.Standing))
+		emit(t.binding, ctx, Standing, citizen, t.codecs.standing, event.Standing)
 	case event.Reminder != nil:
-		t.send(ctx, ExpiryReminder, citizen, t.codecs.reminder.Append(nil, event.Reminder))
+		emit(t.binding, ctx, ExpiryReminder, citizen, t.codecs.reminder, event.Reminder)
 	case event.Visit != nil:
-		t.send(ctx, VisitRequested, citizen, t.codecs.visit.Append(nil, event.Visit))
+		emit(t.binding, ctx, VisitRequested, citizen, t.codecs.visit, event.Visit)
 	default:
 		t.send(ctx, Standing, citizen, nil) // a tombstone
 	}

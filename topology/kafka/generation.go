@@ -43,9 +43,10 @@ type generation struct {
 	looked time.Time // when passUndelivered was called last
 	share  int       // records that one partition is handed in one round at most
 	turn   int       // of the partition that is handed records first
+	room   room      // of rows that are sent
 
 	produced atomic.Int64                       // records handed to the client in this transaction
-	wake     atomic.Pointer[context.CancelFunc] // ends the wait for records
+	wake     atomic.Pointer[context.CancelFunc] // ends the wait for records, or for the next transaction
 }
 
 func newGeneration(c *Config) *generation {
@@ -262,7 +263,7 @@ func (g *generation) loop(ctx context.Context) error {
 			return err
 		}
 		err := context.Cause(g.ctx)
-		if err == nil && g.ready() {
+		if err == nil && g.rest() == 0 && g.ready() {
 			err = g.transaction()
 		}
 		if err == nil && time.Since(g.told) >= g.config.Limits.Idle {
@@ -279,7 +280,9 @@ func (g *generation) loop(ctx context.Context) error {
 			wait = 0
 		}
 		g.throttle(g.held())
+		rest := g.rest()
 		g.client.AllowRebalance()
+		g.sitOut(ctx, rest)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/IBM/sarama"
@@ -26,6 +27,8 @@ type partition struct {
 	repeats bool   // something is left of it: it is handed again in the next transaction
 
 	own bool // records of its own were handed in this transaction
+
+	messages []sarama.ConsumerMessage // memory for those of a round
 
 	lastRow atomic.Int64 // the greatest changelog offset that a row of this transaction got; -1 for none
 	rows    int          // rows of this transaction
@@ -145,8 +148,9 @@ func (p *partition) handFirst(c *Config, most int) (messages []sarama.ConsumerMe
 
 // handInputs gives the next records of the inputs.
 func (p *partition) handInputs(c *Config, most int) []sarama.ConsumerMessage {
-	messages := make([]sarama.ConsumerMessage, 0, min(most, p.buffered()))
-	for p.alone == nil && len(messages) < cap(messages) {
+	most = min(most, p.buffered())
+	messages := slices.Grow(p.messages[:0], most)
+	for p.alone == nil && len(messages) < most {
 		q := p.next()
 		if q == nil {
 			break
@@ -163,6 +167,7 @@ func (p *partition) handInputs(c *Config, most int) []sarama.ConsumerMessage {
 	if p.alone != nil {
 		messages = append(messages, message(c, p.alone.records[p.alone.head]))
 	}
+	p.messages = messages
 	return messages
 }
 
@@ -208,6 +213,7 @@ func (p *partition) processed(c *Config) {
 	if marked := p.session.marked.Load(); marked != int64(len(p.session.handed)) {
 		panic(fmt.Sprintf("kafka: partition %d: %d records marked of %d handed", p.id, marked, len(p.session.handed)))
 	}
+	clear(p.session.handed) // or they would keep alive what was fetched with them
 	p.session.handed = nil
 	if p.alone == nil {
 		return

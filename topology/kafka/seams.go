@@ -8,7 +8,6 @@ import (
 
 	"github.com/IBM/sarama"
 	"github.com/lovoo/goka"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // The seams are the interfaces by which Goka reaches Kafka. Goka has one
@@ -107,19 +106,21 @@ func (s *session) Commit()                                          {}
 func (s *session) MarkMessage(*sarama.ConsumerMessage, string)      {}
 func (s *session) ResetOffset(_ string, _ int32, _ int64, _ string) {}
 
-// producer is Goka's way out. What a step emits has the Kafka timestamp of the
-// message that it processes. Rows of the table are not sent from here: the
+// producer is Goka's way out. What a step emits is copied, so that a step may use
+// its memory again, and has the Kafka timestamp of the message that it
+// processes. Rows of the table are not sent from here: the
 // commit sends of each key only the last one (see Table.Staged).
 type producer struct {
 	g        *generation
 	session  *session
 	finished *goka.Promise // shared by all that one processor emits
+	room     room
 }
 
 func newProducer(g *generation, s *session) *producer {
 	promise, finish := goka.NewPromiseWithFinisher()
 	finish(nil, nil)
-	return &producer{g, s, promise}
+	return &producer{g: g, session: s, finished: promise}
 }
 
 func (p *producer) Emit(topic, key string, value []byte) *goka.Promise {
@@ -130,11 +131,13 @@ func (p *producer) EmitWithHeaders(topic, key string, value []byte, headers goka
 	if topic == p.g.config.TableTopic {
 		return p.finished
 	}
-	record := &kgo.Record{
-		Topic: topic, Key: []byte(key), Value: value, Partition: byKey,
-		// Messages are processed, and marked, one after the other.
-		Timestamp: p.session.handed[p.session.marked.Load()].Timestamp,
+	record := p.room.record()
+	record.Topic, record.Key, record.Partition = topic, copyIn(&p.room, key), byKey
+	if value != nil {
+		record.Value = copyIn(&p.room, value)
 	}
+	// Messages are processed, and marked, one after the other.
+	record.Timestamp = p.session.handed[p.session.marked.Load()].Timestamp
 	if len(headers) > 0 {
 		takeOff(headers, record)
 	}

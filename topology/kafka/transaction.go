@@ -169,7 +169,9 @@ func (g *generation) sendRows(p *partition) error {
 	}
 	err := p.table.Staged(func(key string, value []byte) error {
 		p.rows++
-		g.client.Produce(g.ctx, &kgo.Record{Topic: g.config.TableTopic, Partition: p.id, Key: []byte(key), Value: value}, acknowledged)
+		record := g.room.record()
+		record.Topic, record.Partition, record.Key, record.Value = g.config.TableTopic, p.id, copyIn(&g.room, key), value
+		g.client.Produce(g.ctx, record, acknowledged)
 		return nil
 	})
 	g.produced.Add(int64(p.rows))
