@@ -76,6 +76,7 @@ func Measures() []Measure {
 		{"rebalance", "How long does evidence wait while a second member joins, and while it leaves?", false, rebalance},
 		{"cold-start", "How long from the start of a process to its first output?", false, coldStart},
 		{"growth", "What do ten times as many citizens cost?", false, growth},
+		{"growth-records", "Is a long log decided as fast as a short one?", false, growthByRecords},
 		{"year", "How long does a year of a whole city take the certifier, and then the timer?", true, wholeYear},
 		{"timer", "What do pending due dates cost the timer: to insert, to fire a tenth of them in one tick, and to start again after that?", true, timer},
 		{"storm", "How much longer does evidence wait while a tick lets a million enrolments lapse?", true, storm},

@@ -12,7 +12,7 @@ import (
 // chart is a plot of lines, drawn as SVG.
 type chart struct {
 	title, x, y string
-	logY        bool
+	logX, logY  bool
 	lines       []line
 }
 
@@ -24,7 +24,7 @@ type line struct {
 // add leaves out a line of nothing, and on a scale of powers what has no
 // logarithm.
 func (c *chart) add(l line) {
-	l.points = slices.DeleteFunc(slices.Clone(l.points), func(p [2]float64) bool { return c.logY && p[1] <= 0 })
+	l.points = slices.DeleteFunc(slices.Clone(l.points), func(p [2]float64) bool { return c.logX && p[0] <= 0 || c.logY && p[1] <= 0 })
 	slices.SortStableFunc(l.points, func(a, b [2]float64) int { return cmp.Compare(a[0], b[0]) })
 	if len(l.points) > 0 {
 		c.lines = append(c.lines, l)
@@ -62,6 +62,18 @@ func (a axis) at(v float64) float64 {
 	return a.from + (v-low)/(high-low)*(a.to-a.from)
 }
 
+// toPowers widens a scale of powers to the next ones, since the labels are
+// there.
+func (a *axis) toPowers() {
+	if !a.log {
+		return
+	}
+	a.low, a.high = math.Pow(chartPowers, math.Floor(math.Log10(max(a.low, chartMinimum)))), math.Pow(chartPowers, math.Ceil(math.Log10(max(a.high, chartMinimum))))
+	if a.low == a.high {
+		a.high *= chartPowers
+	}
+}
+
 // ticks are where the axis is labelled.
 func (a axis) ticks() (all []float64) {
 	if a.log {
@@ -94,7 +106,7 @@ func tickText(v float64) string {
 
 // axes fit all points.
 func (c *chart) axes() (x, y axis) {
-	x = axis{low: math.Inf(1), high: math.Inf(-1), from: chartLeft, to: chartWidth - chartRight}
+	x = axis{low: math.Inf(1), high: math.Inf(-1), from: chartLeft, to: chartWidth - chartRight, log: c.logX}
 	y = axis{low: math.Inf(1), high: math.Inf(-1), from: chartHeight - chartBottom, to: chartTop, log: c.logY}
 	for _, l := range c.lines {
 		for _, p := range l.points {
@@ -102,12 +114,12 @@ func (c *chart) axes() (x, y axis) {
 			y.low, y.high = min(y.low, p[1]), max(y.high, p[1])
 		}
 	}
-	if x.low == x.high {
+	if x.low == x.high && !c.logX {
 		x.low, x.high = x.low-1, x.high+1
 	}
-	if c.logY {
-		y.low, y.high = math.Pow(chartPowers, math.Floor(math.Log10(max(y.low, chartMinimum)))), math.Pow(chartPowers, math.Ceil(math.Log10(max(y.high, chartMinimum))))
-	} else {
+	x.toPowers()
+	y.toPowers()
+	if !c.logY {
 		y.low = min(y.low, 0)
 	}
 	if y.low == y.high {

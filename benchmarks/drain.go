@@ -13,9 +13,15 @@ const (
 	drainMonths   = 12
 
 	growthCitizens = 1_000_000
+
+	growthCity        = 1_360_000 // of growth by records: no more citizens than these
+	growthEvidenceMin = 1_000     // the shortest log, at any scale
 )
 
-var growthSizes = []int{1, 2, 4, 10} // times growthCitizens
+var (
+	growthSizes    = []int{1, 2, 4, 10} // times growthCitizens
+	growthEvidence = []int{1_000, 10_000, 100_000, 1_000_000, 10_000_000, 40_000_000}
+)
 
 // drain measures how fast records are decided that lie there already. The
 // roster is decided first, and not measured; then evidence and ticks are
@@ -40,9 +46,38 @@ func growth(ctx context.Context, b *bench, sys system) error {
 	return nil
 }
 
+// growthByRecords drains logs of different lengths.
+func growthByRecords(ctx context.Context, b *bench, sys system) error {
+	for _, w := range logs(b.Scale) {
+		if _, err := b.drain(ctx, "growth-records", sys, w, "evidence", w.citizens*w.months); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// logs are workloads of ever more evidence. One record in six certifies in each
+// of them, whatever its length, so that the length is all that differs: every
+// citizen is seen for as many whole terms between two announcements as it takes
+// until the city is large enough for the evidence.
+func logs(scale float64) (all []renewals) {
+	city := max(int(growthCity*scale), 10)
+	for _, size := range growthEvidence {
+		evidence, months := max(int(float64(size)*scale), growthEvidenceMin), monthsBetween
+		for evidence/months > city {
+			months += monthsBetween
+		}
+		w := renewals{citizens: evidence / months, months: months}
+		if len(all) == 0 || w != all[len(all)-1] { // at a small scale several are the shortest
+			all = append(all, w)
+		}
+	}
+	return all
+}
+
 // drain drains a workload, writes the result under a name and returns the
-// records a second.
-func (b *bench) drain(ctx context.Context, name string, sys system, w renewals) (rate float64, err error) {
+// records a second. told are further settings of the result.
+func (b *bench) drain(ctx context.Context, name string, sys system, w renewals, told ...any) (rate float64, err error) {
 	prefix, strike, err := b.stage(ctx, name)
 	if err != nil {
 		return 0, err
@@ -75,7 +110,7 @@ func (b *bench) drain(ctx context.Context, name string, sys system, w renewals) 
 	seconds, cpu, bytes := took.wall.Seconds(), took.cpu.Seconds(), disk(m.state)
 	r := Result{Name: name, System: sys.name, Records: took.records, Seconds: &seconds, CPUSeconds: &cpu, RSSPeak: &took.peak, Disk: &bytes,
 		Valid:    doubled == 0 && maps.Equal(ids, want),
-		Settings: sys.with("citizens", w.citizens, "partitions", benchPartitions, "certifications", len(want))}
+		Settings: sys.with(append(told, "citizens", w.citizens, "partitions", benchPartitions, "certifications", len(want))...)}
 	rate = float64(took.records) / seconds
 	b.Say("%s: %s: %.0f records/s, %.2f CPU-s a million, peak %d MiB, valid %v", name, sys.title(), rate, cpu*1e6/float64(took.records), took.peak>>20, r.Valid)
 	if err := b.write(r); err != nil {

@@ -135,10 +135,8 @@ func markdownText(s string) string { return strings.ReplaceAll(s, "|", "\\|") }
 
 // aboutMeasure is the question of the measure that wrote results of a name.
 func aboutMeasure(name string) string {
-	for _, m := range Measures() {
-		if name == m.Name || strings.HasPrefix(name, m.Name+"-") {
-			return m.About
-		}
+	if at := place(name); at >= 0 {
+		return Measures()[at].About
 	}
 	return ""
 }

@@ -61,7 +61,9 @@ func (s *section) charts(measure string) (charts []chart) {
 	case "storm":
 		charts = []chart{s.latencyCurves(measure)}
 	case "growth":
-		charts = []chart{s.growth()}
+		charts = []chart{s.growth(chart{title: "Speed by the number of citizens", x: "citizens", y: "records/s"}, measure, "citizens")}
+	case "growth-records":
+		charts = []chart{s.growth(chart{title: "Speed by the length of the log", x: "records of evidence", y: "records/s", logX: true}, measure, "evidence")}
 	case "crash", "rebalance":
 		charts = []chart{s.timelines(measure)}
 	}
@@ -105,24 +107,22 @@ func (s *section) latencyCurves(measure string) chart {
 	return c
 }
 
-// throughputAgainstLatency has a line for every system with the same settings
-// but the rate.
-func (s *section) throughputAgainstLatency() chart {
-	c := chart{title: "Rate against the 99th percentile", x: "records/s", y: "ms", logY: true}
+// drawn adds a line for every system with the same settings but those that
+// place its points.
+func (s *section) drawn(c chart, measure string, placing []string, point func(*set) (x, y float64, known bool)) chart {
 	lines := map[string]*line{}
 	var names []string
-	for _, set := range s.of("open-loop") {
-		r := set.middle()
-		rate, known := r.Settings["rate"].(float64)
-		if !known || r.P99 == nil {
+	for _, set := range s.of(measure) {
+		x, y, known := point(set)
+		if !known {
 			continue
 		}
-		name := set.legend("rate", "of_slowest_drain")
+		name := set.legend(placing...)
 		if lines[name] == nil {
 			lines[name] = &line{name: name}
 			names = append(names, name)
 		}
-		lines[name].points = append(lines[name].points, [2]float64{rate, *r.P99})
+		lines[name].points = append(lines[name].points, [2]float64{x, y})
 	}
 	for _, name := range names {
 		c.add(*lines[name])
@@ -130,24 +130,25 @@ func (s *section) throughputAgainstLatency() chart {
 	return c
 }
 
-func (s *section) growth() chart {
-	c := chart{title: "Speed by the number of citizens", x: "citizens", y: "records/s"}
-	lines := map[string]*line{}
-	var names []string
-	for _, set := range s.of("growth") {
-		citizens, known := set.runs[0].Settings["citizens"].(float64)
-		if speed := set.spread(figures[0]); known && speed.runs > 0 {
-			if lines[set.system] == nil {
-				lines[set.system] = &line{name: set.system}
-				names = append(names, set.system)
-			}
-			lines[set.system].points = append(lines[set.system].points, [2]float64{citizens, speed.median})
+func (s *section) throughputAgainstLatency() chart {
+	c := chart{title: "Rate against the 99th percentile", x: "records/s", y: "ms", logY: true}
+	return s.drawn(c, "open-loop", []string{"rate", "of_slowest_drain"}, func(set *set) (x, y float64, known bool) {
+		r := set.middle()
+		rate, known := r.Settings["rate"].(float64)
+		if !known || r.P99 == nil {
+			return 0, 0, false
 		}
-	}
-	for _, name := range names {
-		c.add(*lines[name])
-	}
-	return c
+		return rate, *r.P99, true
+	})
+}
+
+// growth is the speed by a size, which is the value of a setting.
+func (s *section) growth(c chart, measure, size string) chart {
+	return s.drawn(c, measure, []string{"citizens", size}, func(set *set) (x, y float64, known bool) {
+		at, known := set.runs[0].Settings[size].(float64)
+		speed := set.spread(figures[0])
+		return at, speed.median, known && speed.runs > 0
+	})
 }
 
 func (s *section) timelines(measure string) chart {

@@ -43,7 +43,7 @@ func ReadResults(name string, from io.Reader) (results []Result, err error) {
 // identifying are the settings that say what was measured. The others say what
 // came of it.
 var identifying = []string{
-	"of", "phase", "pending", "citizens", "lapses", "rate", "of_slowest_drain",
+	"of", "phase", "pending", "evidence", "citizens", "lapses", "rate", "of_slowest_drain",
 	"cache", "commit", "state-backend", "checkpoint", "partitions",
 }
 
@@ -104,11 +104,19 @@ func setsOf(results []Result) (sets []*set) {
 			s.invalid++
 		}
 	}
-	place := func(s *set) int {
-		return slices.IndexFunc(Measures(), func(m Measure) bool { return m.Name == s.measure || strings.HasPrefix(s.measure, m.Name+"-") })
-	}
-	slices.SortStableFunc(sets, func(a, b *set) int { return cmp.Compare(place(a), place(b)) })
+	slices.SortStableFunc(sets, func(a, b *set) int { return cmp.Compare(place(a.measure), place(b.measure)) })
 	return sets
+}
+
+// place is that of the measure that wrote results of a name, among Measures:
+// the one of the same name, or else the one that the name goes on from.
+func place(name string) int {
+	for end := len(name); end >= 0; end = strings.LastIndex(name[:end], "-") {
+		if at := slices.IndexFunc(Measures(), func(m Measure) bool { return m.Name == name[:end] }); at >= 0 {
+			return at
+		}
+	}
+	return -1
 }
 
 // figure is something that is told of a set.
@@ -121,7 +129,7 @@ type figure struct {
 
 // rated are the measures in which as much work as there is is done as fast as
 // it can be; of the others the time tells.
-var rated = []string{"drain", "growth", "timer-insert", "timer-fire"}
+var rated = []string{"drain", "growth", "growth-records", "timer-insert", "timer-fire"}
 
 func ratio(a float64, b *float64) *float64 {
 	if b == nil || *b <= 0 {

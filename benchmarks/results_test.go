@@ -114,6 +114,8 @@ func TestPageDrawsItself(t *testing.T) {
 		r := drainedIn(BrokerLocal, float64(citizens))[0]
 		r.Name, r.Settings = "growth", map[string]any{"citizens": citizens}
 		results = append(results, r)
+		r.Name, r.Settings = "growth-records", map[string]any{"citizens": 10, "evidence": citizens}
+		results = append(results, r)
 	}
 	seconds := 1.5
 	results = append(results, Result{Name: "crash", System: "<b>", Seconds: &seconds, Valid: true, Settings: map[string]any{"timeline": [][2]float64{{-1, 5}, {0, 800}, {1, 6}}}})
@@ -122,7 +124,7 @@ func TestPageDrawsItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := page.String()
-	for _, title := range []string{"Latency by quantile", "Rate against the 99th percentile", "Speed by the number of citizens", "The worst latency of every quarter"} {
+	for _, title := range []string{"Latency by quantile", "Rate against the 99th percentile", "Speed by the number of citizens", "Speed by the length of the log", "The worst latency of every quarter"} {
 		if !strings.Contains(text, title) {
 			t.Errorf("the page has no plot %q", title)
 		}
@@ -174,9 +176,9 @@ func TestResultsThatAreNone(t *testing.T) {
 
 // A single point, or points that are all the same, have a place.
 func TestChartOfOnePoint(t *testing.T) {
-	for _, logY := range []bool{false, true} {
-		c := chart{logY: logY}
-		c.add(line{"one", [][2]float64{{5, 10}}})
+	for _, log := range []bool{false, true} {
+		c := chart{logX: log, logY: log}
+		c.add(line{"one", [][2]float64{{10, 10}}})
 		if drawing := c.svg(); strings.Contains(drawing, "NaN") || strings.Contains(drawing, "Inf") {
 			t.Errorf("it has points that are no numbers:\n%s", drawing)
 		}
