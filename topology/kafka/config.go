@@ -157,6 +157,11 @@ type Limits struct {
 	// is still writing the markers, would answer CONCURRENT_TRANSACTIONS, and
 	// the client would back off for 20 ms.
 	Pause time.Duration
+	// Interval is the least time from one EndTxn to the next transaction [none]:
+	// fewer and larger ones cost less, their outputs are visible later. A
+	// partition that lags by more than BufferedRecords does not wait for it, nor
+	// does one that hands records to itself or the same one again.
+	Interval time.Duration
 	// SessionTimeout is how long a silent member keeps its partitions [10 s];
 	// brokers refuse less than 6 s.
 	SessionTimeout time.Duration
@@ -318,7 +323,7 @@ func (c *Config) complaints() error {
 	}
 	l := c.Limits
 	complain(l.SessionTimeout < sessionTimeoutMin, "SessionTimeout is %v, and brokers refuse less than %v", l.SessionTimeout, sessionTimeoutMin)
-	complain(min(l.TransactionTime, l.Pause, l.TransactionTimeout, l.Idle, l.CommitTimeout, l.LeaveTimeout, l.BackoffMin, l.BackoffMax) < 0 ||
+	complain(min(l.TransactionTime, l.Pause, l.Interval, l.TransactionTimeout, l.Idle, l.CommitTimeout, l.LeaveTimeout, l.BackoffMin, l.BackoffMax) < 0 ||
 		min(l.TransactionRecords, l.BufferedRecords, l.BufferedBytes, l.Starting, l.RestoreRows) < 0 || l.FetchBytes < 0, "a limit is negative")
 	return errors.Join(all...)
 }
