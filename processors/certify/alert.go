@@ -15,7 +15,7 @@ type condition struct {
 }
 
 // raise gives an alert for every condition that the input has made true.
-func (r *Rules) raise(before, after *view, in input, d *Decision) {
+func (r *Rules) raise(before, after *view, in *input, d *Decision) {
 	if len(after.enrolments) == 0 {
 		return
 	}
@@ -55,7 +55,7 @@ func (r *Rules) conditions(v *view) (all []condition) {
 	return all
 }
 
-func (r *Rules) alert(c condition, v *view, in input) schemas.Alert {
+func (r *Rules) alert(c condition, v *view, in *input) schemas.Alert {
 	a := schemas.Alert{
 		EventID:   schemas.EventID("alert", c.rule, in.citizen, in.at.String(), c.subject),
 		CitizenID: in.citizen, Rule: c.rule, Subject: c.subject, At: in.at,

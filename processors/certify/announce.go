@@ -1,12 +1,14 @@
 package certify
 
 import (
+	"math/bits"
+
 	"github.com/vouch-engine/vouch/schemas"
 )
 
 // announce says what the citizen and the payers must hear after an input, and
 // takes down that it was said.
-func (r *Rules) announce(row *Citizen, before, after *view, in input, d *Decision) {
+func (r *Rules) announce(row *Citizen, before, after *view, in *input, d *Decision) {
 	announceable := r.announceable(row, after, in)
 	for i := range after.enrolments {
 		if announceable&(1<<i) == 0 {
@@ -32,16 +34,13 @@ func (r *Rules) announce(row *Citizen, before, after *view, in input, d *Decisio
 
 // announceable is the set of the places of those enrolments that can be
 // announced. (A catalogue has at most 32 benefits.)
-func (r *Rules) announceable(row *Citizen, v *view, in input) (set uint32) {
+func (r *Rules) announceable(row *Citizen, v *view, in *input) (set uint32) {
 	if v.barred() {
 		return 0
 	}
 	for i := range v.enrolments {
 		n := &v.enrolments[i]
-		if !n.proof.found {
-			continue
-		}
-		if n.until > told(row, n) && !r.reached(in.clock, r.catalogue.LapseOn(n.benefit, n.dueOn)) {
+		if n.proven() && n.until > told(row, n) && !in.reached(r.catalogue.LapseOn(n.benefit, n.dueOn)) {
 			set |= 1 << i
 		}
 	}
@@ -56,38 +55,29 @@ func told(row *Citizen, n *enrolment) schemas.Date {
 	return n.base
 }
 
-// reached tells whether the civil date of a clock has reached a day. Without a
-// tick it has reached none.
-func (r *Rules) reached(clock schemas.Instant, day schemas.Date) bool {
-	return clock != NoTick && r.zone.Date(clock) >= day
-}
-
 // ripe tells whether it is time to announce an enrolment again.
-func (r *Rules) ripe(row *Citizen, n *enrolment, in input) bool {
+func (r *Rules) ripe(row *Citizen, n *enrolment, in *input) bool {
 	e := &row.entries[n.entry]
 	return !e.provenOn ||
-		n.proof.on >= e.announcedOn.AddMonths(r.catalogue.Benefits[n.benefit].RenewAfterMonths) ||
-		r.reached(in.clock, r.catalogue.LapseOn(n.benefit, told(row, n)))
+		row.evidence[n.proof].on >= e.announcedOn.AddMonths(r.catalogue.Benefits[n.benefit].RenewAfterMonths) ||
+		in.reached(r.catalogue.LapseOn(n.benefit, told(row, n)))
 }
 
 // complete announces the enrolments at the given places, which rest on one proof.
-func (r *Rules) complete(row *Citizen, before, after *view, together uint32, in input) schemas.CertificationCompleted {
-	var c schemas.CertificationCompleted
+func (r *Rules) complete(row *Citizen, before, after *view, together uint32, in *input) schemas.CertificationCompleted {
+	proof := &row.evidence[after.enrolments[bits.TrailingZeros32(together)].proof]
+	c := schemas.CertificationCompleted{
+		CitizenID: in.citizen, CertifiedAt: proof.occurredAt, DecidedAt: in.at,
+		Channel: proof.of.Channel, EvidenceID: proof.id.text(), Kind: proof.kind, Source: proof.source,
+		Benefits: make([]schemas.CertifiedBenefit, 0, bits.OnesCount32(together)),
+		Region:   after.region, Phone: after.phone, Catalogue: r.catalogue.Hash(),
+	}
 	for i := range after.enrolments {
 		if together&(1<<i) == 0 {
 			continue
 		}
 		n := &after.enrolments[i]
 		b := &r.catalogue.Benefits[n.benefit]
-		if c.Benefits == nil {
-			kind, _ := r.catalogue.KindIndex(n.proof.kind) // it counts, so the catalogue has it
-			c = schemas.CertificationCompleted{
-				CitizenID: in.citizen, CertifiedAt: n.proof.occurredAt, DecidedAt: in.at,
-				Channel: r.catalogue.Kinds[kind].Channel, EvidenceID: n.proof.id.text(), Kind: n.proof.kind, Source: n.proof.source,
-				Benefits: make([]schemas.CertifiedBenefit, 0, len(after.enrolments)),
-				Region:   after.region, Phone: after.phone, Catalogue: r.catalogue.Hash(),
-			}
-		}
 		dueBefore := n.base
 		if was := before.find(n.benefit); was != nil {
 			dueBefore = was.dueOn
@@ -96,22 +86,22 @@ func (r *Rules) complete(row *Citizen, before, after *view, together uint32, in 
 		c.Benefits = append(c.Benefits, schemas.CertifiedBenefit{
 			Benefit: b.Code, Department: b.Department,
 			PreviousDueOn: told(row, n), ValidUntil: n.dueOn,
-			InTime:   n.proof.on < lapseOn,
-			Restores: in.clock != NoTick && (len(before.reasons) > 0 || r.reached(in.clock, lapseOn)) && len(after.reasons) == 0,
+			InTime:   proof.on < lapseOn,
+			Restores: in.clock != NoTick && (len(before.reasons) > 0 || in.reached(lapseOn)) && len(after.reasons) == 0,
 		})
 		e := &row.entries[n.entry]
-		e.announced, e.provenOn, e.announcedOn, e.announcedUntil = true, true, n.proof.on, n.dueOn
+		e.announced, e.provenOn, e.announcedOn, e.announcedUntil = true, true, proof.on, n.dueOn
 	}
-	fields := []string{"completed", c.CitizenID, c.DecidedAt.String(), c.Source, c.EvidenceID}
+	id := r.eventID("completed", c.CitizenID, c.DecidedAt, c.Source, c.EvidenceID)
 	for i := range c.Benefits {
-		fields = append(fields, c.Benefits[i].Benefit+":"+c.Benefits[i].ValidUntil.String())
+		id.due(c.Benefits[i].Benefit, c.Benefits[i].ValidUntil)
 	}
-	c.EventID = schemas.EventID(fields...)
+	c.EventID = id.String()
 	return c
 }
 
 // revoke takes back what was announced beyond a due date.
-func (r *Rules) revoke(row *Citizen, after *view, in input, d *Decision) {
+func (r *Rules) revoke(row *Citizen, after *view, in *input, d *Decision) {
 	var benefits []schemas.RevokedBenefit
 	for i := range after.enrolments {
 		n := &after.enrolments[i]
@@ -121,19 +111,43 @@ func (r *Rules) revoke(row *Citizen, after *view, in input, d *Decision) {
 		}
 		b := &r.catalogue.Benefits[n.benefit]
 		benefits = append(benefits, schemas.RevokedBenefit{Benefit: b.Code, Department: b.Department, RevokedUntil: e.announcedUntil, DueOn: n.dueOn})
-		e.provenOn, e.announcedOn, e.announcedUntil = n.proof.found, n.proof.on, n.dueOn
+		e.provenOn, e.announcedOn, e.announcedUntil = n.proven(), 0, n.dueOn
+		if n.proven() {
+			e.announcedOn = row.evidence[n.proof].on
+		}
 	}
 	if benefits == nil {
 		return
 	}
-	fields := []string{"revoked", in.citizen, in.at.String(), in.source, in.evidenceID}
+	id := r.eventID("revoked", in.citizen, in.at, in.source, in.evidenceID)
 	for i := range benefits {
-		fields = append(fields, benefits[i].Benefit+":"+benefits[i].DueOn.String())
+		id.due(benefits[i].Benefit, benefits[i].DueOn)
 	}
 	d.Changed = true
 	d.Revoked = []schemas.CertificationRevoked{{
-		EventID: schemas.EventID(fields...), CitizenID: in.citizen, DecidedAt: in.at,
+		EventID: id.String(), CitizenID: in.citizen, DecidedAt: in.at,
 		EvidenceID: in.evidenceID, Source: in.source, Benefits: benefits,
 		Region: after.region, Phone: after.phone, Catalogue: r.catalogue.Hash(),
 	}}
 }
+
+// eventID joins the fields of an event's id in scratch memory.
+type eventID struct{ joined []byte }
+
+// eventID begins with the fields that both events have.
+func (r *Rules) eventID(event, citizen string, decidedAt schemas.Instant, source, evidence string) *eventID {
+	b := append(append(r.id.joined[:0], event...), '\n')
+	b = append(append(b, citizen...), '\n')
+	b = append(decidedAt.AppendText(b), '\n')
+	b = append(append(b, source...), '\n')
+	r.id.joined = append(b, evidence...)
+	return &r.id
+}
+
+// due adds until when a benefit is certified.
+func (id *eventID) due(benefit string, on schemas.Date) {
+	id.joined = append(append(append(id.joined, '\n'), benefit...), ':')
+	id.joined = on.AppendText(id.joined)
+}
+
+func (id *eventID) String() string { return schemas.EventIDOf(id.joined) }

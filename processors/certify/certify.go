@@ -14,13 +14,21 @@ type Rules struct {
 	before, after view
 	keep          []bool
 	newer         []uint8 // by kind: how many of its records were passed
+	id            eventID
+
+	scheduled      schemas.ScheduleEntry
+	scheduledClock schemas.Instant
 
 	assuredA catalogue.KindSet // the strong kinds of assurance A, which are like a scope
 }
 
 // New gives the steps under a catalogue.
 func New(c *catalogue.Catalogue) *Rules {
-	r := &Rules{catalogue: c, zone: c.Zone, newer: make([]uint8, len(c.Kinds))}
+	r := &Rules{
+		catalogue: c, zone: c.Zone, newer: make([]uint8, len(c.Kinds)),
+		after:     view{reasons: []string{}}, // like the lists of scheduled never nil, which would be null
+		scheduled: schemas.ScheduleEntry{Benefits: []schemas.ScheduledBenefit{}, Leads: []schemas.Lead{}, Weak: []schemas.Lead{}},
+	}
 	for kind := range c.Kinds {
 		if c.Kinds[kind].Strength == catalogue.Strong && c.Kinds[kind].Assurance == 'A' {
 			r.assuredA.Add(kind)
@@ -73,7 +81,9 @@ const (
 var Counts = []Count{Applied, Superseded, NotHeld, OldTick}
 
 // Decision is what one input led to, each list in the order in which it is to
-// be written: topic by topic in the order of their names.
+// be written: topic by topic in the order of their names. Its schedule entry
+// comes with nearly every one; it lies in the Rules' scratch memory, and whoever
+// wants it for longer than to the next step clones it.
 type Decision struct {
 	Count     Count
 	Changed   bool // the row; when false it need not be written
@@ -89,8 +99,13 @@ type input struct {
 	citizen            string
 	at                 schemas.Instant // its Kafka timestamp
 	clock              schemas.Instant // the certifier's
+	today              schemas.Date    // its civil date
 	evidenceID, source string          // empty for a roster entry
 }
+
+// reached tells whether the clock has reached a day. Without a tick it has
+// reached none.
+func (in *input) reached(day schemas.Date) bool { return in.clock != NoTick && in.today >= day }
 
 // OnEvidence takes down an evidence record that was not refused. The row of
 // the citizen is changed in place; at is the record's Kafka timestamp, clock
@@ -102,7 +117,7 @@ func (r *Rules) OnEvidence(row *Citizen, e *schemas.Evidence, at, clock schemas.
 	if changed {
 		r.deriveAgain(row, &r.after, &r.before)
 	}
-	d := r.decide(row, changed, input{e.CitizenID, at, clock, e.EvidenceID, e.Source})
+	d := r.decide(row, changed, &input{e.CitizenID, at, clock, r.zone.Date(clock), e.EvidenceID, e.Source})
 	d.Count = count
 	return d
 }
@@ -117,7 +132,7 @@ func (r *Rules) OnRoster(row *Citizen, e *schemas.RosterEntry, at, clock schemas
 	if changed {
 		r.derive(row, &r.after)
 	}
-	d := r.decide(row, changed, input{e.CitizenID, at, clock, "", ""})
+	d := r.decide(row, changed, &input{e.CitizenID, at, clock, r.zone.Date(clock), "", ""})
 	d.Claims = claims(e, payeeBefore, row.payee(e.Benefit))
 	d.Count = Superseded
 	if changed {
@@ -143,7 +158,7 @@ func OnTick(clock schemas.Instant, t *schemas.ClockTick) (schemas.Instant, Count
 
 // decide says what is new since before was derived, and after, if the row has
 // changed.
-func (r *Rules) decide(row *Citizen, changed bool, in input) Decision {
+func (r *Rules) decide(row *Citizen, changed bool, in *input) Decision {
 	before, after := &r.before, &r.before
 	if changed {
 		after = &r.after
@@ -155,7 +170,9 @@ func (r *Rules) decide(row *Citizen, changed bool, in input) Decision {
 	r.announce(row, before, after, in, &d)
 	if changed {
 		r.raise(before, after, in, &d)
-		r.schedule(before, after, in, &d)
+		if scheduleChanged(before, after) {
+			d.Schedule = r.scheduleEntry(row, after, in.citizen, in.clock)
+		}
 	}
 	return d
 }

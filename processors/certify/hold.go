@@ -19,9 +19,7 @@ func (r *Rules) takeDown(row *Citizen, e *schemas.Evidence) (Count, bool) {
 		occurredAt: e.OccurredAt, recordedAt: e.RecordedAt, retracted: e.Op == schemas.Retract,
 	}
 	r.lookEvidence(&version)
-	replaces := slices.IndexFunc(row.evidence, func(held evidence) bool {
-		return held.id == version.id && held.source == version.source
-	})
+	before, replaces := len(row.evidence), row.find(&version)
 	if replaces >= 0 {
 		held := &row.evidence[replaces]
 		if compareVersion(&version, held) <= 0 {
@@ -36,9 +34,19 @@ func (r *Rules) takeDown(row *Citizen, e *schemas.Evidence) (Count, bool) {
 	}
 	row.evidence = slices.Insert(row.evidence, at, version)
 	if r.trim(row) && !r.keep[at] {
-		return NotHeld, replaces >= 0
+		return NotHeld, replaces >= 0 || len(row.evidence) < before
 	}
 	return Applied, true
+}
+
+// find is the place of the held version of a record, negative if there is none.
+func (row *Citizen) find(e *evidence) int {
+	for i := range row.evidence {
+		if held := &row.evidence[i]; held.id == e.id && held.source == e.source {
+			return i
+		}
+	}
+	return -1
 }
 
 // trim lets go of what lies beyond the bounds. It reports whether that was

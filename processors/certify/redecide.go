@@ -46,7 +46,7 @@ func (r *Rules) Redecide(row *Citizen, citizen string, clock schemas.Instant) De
 			d.Claims = append(d.Claims, schemas.PayeeClaim{Payee: *e.Payee, CitizenID: citizen, Benefit: e.Benefit, Claims: e.enrolled()})
 		}
 	}
-	d.Schedule = r.scheduleEntry(&r.after, citizen, clock)
+	d.Schedule = r.scheduleEntry(row, &r.after, citizen, clock)
 	return d
 }
 

@@ -4,38 +4,42 @@ import (
 	"slices"
 
 	"github.com/vouch-engine/vouch/schemas"
+	"github.com/vouch-engine/vouch/schemas/catalogue"
 )
 
-// schedule tells the timer, if anything has changed that it must know.
-func (r *Rules) schedule(before, after *view, in input, d *Decision) {
-	if scheduleChanged(before, after) {
-		d.Schedule = r.scheduleEntry(after, in.citizen, in.clock)
-	}
-}
-
-// scheduleEntry is all that the timer must know.
-func (r *Rules) scheduleEntry(v *view, citizen string, clock schemas.Instant) *schemas.ScheduleEntry {
-	s := &schemas.ScheduleEntry{
-		CitizenID: citizen, Benefits: make([]schemas.ScheduledBenefit, len(v.enrolments)),
-		Region: v.region, Phone: v.phone,
-		Leads: append([]schemas.Lead{}, v.leads...), Weak: append([]schemas.Lead{}, v.weak...),
-		Catalogue: r.catalogue.Hash(),
-	}
-	reasons := append([]string{}, v.reasons...)
+// scheduleEntry is all that the timer must know, in scratch memory.
+func (r *Rules) scheduleEntry(row *Citizen, v *view, citizen string, clock schemas.Instant) *schemas.ScheduleEntry {
+	s := &r.scheduled
+	s.CitizenID, s.Region, s.Phone, s.Catalogue = citizen, v.region, v.phone, r.catalogue.Hash()
+	s.Benefits, s.Leads, s.Weak = s.Benefits[:0], s.Leads[:0], s.Weak[:0]
 	for i := range v.enrolments {
 		n := &v.enrolments[i]
-		s.Benefits[i] = schemas.ScheduledBenefit{Benefit: r.catalogue.Benefits[n.benefit].Code, DueOn: n.dueOn, Reasons: reasons}
+		s.Benefits = append(s.Benefits, schemas.ScheduledBenefit{Benefit: r.catalogue.Benefits[n.benefit].Code, DueOn: n.dueOn, Reasons: v.reasons})
 	}
+	for i := range row.evidence {
+		e := &row.evidence[i]
+		if !e.counts() || e.of.Strength == catalogue.Adverse {
+			continue
+		}
+		lead := schemas.Lead{Kind: e.kind, Source: e.source, OccurredAt: e.occurredAt}
+		if len(s.Leads) < leadsScheduled {
+			s.Leads = append(s.Leads, lead)
+		}
+		if e.of.Strength == catalogue.Weak {
+			s.Weak = append(s.Weak, lead)
+		}
+	}
+	s.LastSeenAt, s.Clock = nil, nil
 	if !v.sighting.none() {
-		at := v.sighting.at
-		s.LastSeenAt = &at
+		s.LastSeenAt = &v.sighting.at
 	}
-	if clock != NoTick {
-		s.Clock = &clock
+	if r.scheduledClock = clock; clock != NoTick {
+		s.Clock = &r.scheduledClock
 	}
 	return s
 }
 
+// scheduleChanged tells whether anything has changed that the timer must know.
 func scheduleChanged(before, after *view) bool {
 	return !slices.EqualFunc(before.enrolments, after.enrolments, func(a, b enrolment) bool { return a.benefit == b.benefit && a.dueOn == b.dueOn }) ||
 		!slices.Equal(before.reasons, after.reasons) ||

@@ -14,8 +14,8 @@ const (
 )
 
 // view is where a citizen stands: a function of the facts held and of the
-// catalogue, of nothing else. It holds no reference into the row, so that it
-// survives a change of the row.
+// catalogue, of nothing else. It survives a change of the row, except for the
+// places in the row that its enrolments name.
 type view struct {
 	enrolments []enrolment // un-withdrawn, of benefits that the catalogue knows, sorted by code
 	reasons    []string    // sorted; every enrolment of a citizen has them
@@ -23,8 +23,6 @@ type view struct {
 	phone      *string
 	birthOn    *schemas.Date
 	sighting   sighting // the newest held strong or weak record
-	leads      []schemas.Lead
-	weak       []schemas.Lead
 
 	suspended     bool         // a suspending record is held, lifted or not
 	deathReported bool         // a death record is held
@@ -57,22 +55,18 @@ type enrolment struct {
 	anniversary schemas.Date // the base before any exemption
 	base        schemas.Date
 	dueOn       schemas.Date
-	proof       proof
 	until       schemas.Date // that the proof certifies
+	proof       int          // the strong record on which it rests: its place in row.evidence, or unproven
 }
 
-// proof is the strong record on which an enrolment rests.
-type proof struct {
-	found        bool
-	source, kind string
-	id           packed
-	occurredAt   schemas.Instant
-	on           schemas.Date
-}
+// unproven is the place of no record.
+const unproven = -1
+
+func (n *enrolment) proven() bool { return n.proof != unproven }
 
 // reset empties v and keeps its memory.
 func (v *view) reset() {
-	*v = view{enrolments: v.enrolments[:0], reasons: v.reasons[:0], reviews: v.reviews[:0], leads: v.leads[:0], weak: v.weak[:0]}
+	*v = view{enrolments: v.enrolments[:0], reasons: v.reasons[:0], reviews: v.reviews[:0]}
 }
 
 // derive says where a citizen stands.
@@ -148,12 +142,6 @@ func deriveSightings(row *Citizen, v *view) {
 		case e.of.Strength != catalogue.Adverse:
 			if v.sighting.none() {
 				v.sighting = sighting{e.kind, e.occurredAt, e.month}
-			}
-			if len(v.leads) < leadsScheduled {
-				v.leads = append(v.leads, schemas.Lead{Kind: e.kind, Source: e.source, OccurredAt: e.occurredAt})
-			}
-			if e.of.Strength == catalogue.Weak {
-				v.weak = append(v.weak, schemas.Lead{Kind: e.kind, Source: e.source, OccurredAt: e.occurredAt})
 			}
 		case e.of.Effect == catalogue.Death:
 			if !v.deathReported {
@@ -265,7 +253,7 @@ func (r *Rules) enrolment(row *Citizen, v *view, entry int) enrolment {
 func (r *Rules) prove(row *Citizen, n *enrolment) {
 	b := &r.catalogue.Benefits[n.benefit]
 	effectiveOn := row.entries[n.entry].EffectiveOn
-	n.proof, n.until, n.dueOn = proof{}, 0, n.base
+	n.proof, n.until, n.dueOn = unproven, 0, n.base
 	for i := range row.evidence {
 		held := &row.evidence[i]
 		if held.of == nil || !b.Accepts.Has(held.place) || held.on < effectiveOn {
@@ -277,8 +265,7 @@ func (r *Rules) prove(row *Citizen, n *enrolment) {
 			n.dueOn = max(n.dueOn, min(until, r.zone.Date(held.recordedAt)+noticeOnRetract))
 			continue
 		}
-		n.proof = proof{true, held.source, held.kind, held.id, held.occurredAt, held.on}
-		n.until, n.dueOn = until, max(n.dueOn, until)
+		n.proof, n.until, n.dueOn = i, until, max(n.dueOn, until)
 		break // what follows is older, and certifies no longer: Until is monotone
 	}
 }

@@ -85,7 +85,25 @@ func Outputs(d *certify.Decision) (all []any) {
 		all = append(all, &d.Claims[i])
 	}
 	if d.Schedule != nil {
-		all = append(all, d.Schedule)
+		all = append(all, keep(d.Schedule))
 	}
 	return all
+}
+
+// keep copies a schedule entry, which lies in memory that the next step uses.
+func keep(e *schemas.ScheduleEntry) *schemas.ScheduleEntry {
+	kept := *e
+	kept.Benefits, kept.Leads, kept.Weak = slices.Clone(e.Benefits), slices.Clone(e.Leads), slices.Clone(e.Weak)
+	for i := range kept.Benefits {
+		kept.Benefits[i].Reasons = slices.Clone(kept.Benefits[i].Reasons)
+	}
+	if e.LastSeenAt != nil {
+		at := *e.LastSeenAt
+		kept.LastSeenAt = &at
+	}
+	if e.Clock != nil {
+		at := *e.Clock
+		kept.Clock = &at
+	}
+	return &kept
 }
