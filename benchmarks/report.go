@@ -74,17 +74,11 @@ func circumstances(results []Result) (all [][2]string) {
 	return all
 }
 
-// table is one measure of a section: a head, and a row for every set.
-func (s *section) table(measure string) (head []string, rows [][]string) {
-	var used []figure
+// table is one measure of a section: a row for every set.
+func (s *section) table(measure string) table {
+	t := table{head: []string{"system", "settings", "scale", "valid runs"}}
 	for _, f := range figures {
-		if slices.ContainsFunc(s.sets, func(of *set) bool { return of.measure == measure && of.spread(f).runs > 0 }) {
-			used = append(used, f)
-		}
-	}
-	head = []string{"system", "settings", "scale", "runs"}
-	for _, f := range used {
-		head = append(head, f.name+", "+f.unit)
+		t.head = append(t.head, f.name+", "+f.unit)
 	}
 	for _, of := range s.sets {
 		if of.measure != measure {
@@ -94,13 +88,13 @@ func (s *section) table(measure string) (head []string, rows [][]string) {
 		if of.invalid > 0 {
 			runs += fmt.Sprintf(" and %d wrong", of.invalid)
 		}
-		row := []string{of.system, of.settings, settingText(of.scale), runs}
-		for _, f := range used {
-			row = append(row, of.spread(f).String())
+		row := []cell{{text: of.system}, {text: of.settings}, {text: settingText(of.scale)}, {text: runs, strong: of.invalid > 0}}
+		for _, f := range figures {
+			row = append(row, cell{text: of.spread(f).String()})
 		}
-		rows = append(rows, row)
+		t.rows = append(t.rows, row)
 	}
-	return head, rows
+	return t.withoutEmpty()
 }
 
 // reportNote says how to read the tables.
@@ -115,23 +109,16 @@ func Markdown(results []Result, to io.Writer) error {
 	}
 	for _, s := range sectionsOf(results) {
 		fmt.Fprintf(&b, "\n## On %s\n", markdownText(s.title()))
+		if ratios := s.ratios(); len(ratios.rows) > 0 {
+			fmt.Fprintf(&b, "\n### Ratios\n\n%s\n\n%s\n%s\n", ratiosNote, ratios.markdown(), strings.Join(s.caveats(), " "))
+		}
 		for _, measure := range s.measures() {
-			head, rows := s.table(measure)
-			fmt.Fprintf(&b, "\n### %s\n\n%s\n", measure, aboutMeasure(measure))
-			fmt.Fprintf(&b, "\n| %s |\n|%s\n", strings.Join(head, " | "), strings.Repeat("---|", len(head)))
-			for _, row := range rows {
-				for i := range row {
-					row[i] = markdownText(row[i])
-				}
-				fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
-			}
+			fmt.Fprintf(&b, "\n### %s\n\n%s\n\n%s", measure, aboutMeasure(measure), s.table(measure).markdown())
 		}
 	}
 	_, err := io.WriteString(to, b.String())
 	return err
 }
-
-func markdownText(s string) string { return strings.ReplaceAll(s, "|", "\\|") }
 
 // aboutMeasure is the question of the measure that wrote results of a name.
 func aboutMeasure(name string) string {

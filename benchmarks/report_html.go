@@ -29,23 +29,15 @@ func HTML(results []Result, to io.Writer) error {
 			class = ` class="none"`
 		}
 		fmt.Fprintf(&b, "<h2%s>On %s</h2>\n", class, html.EscapeString(s.title()))
+		if ratios := s.ratios(); len(ratios.rows) > 0 {
+			fmt.Fprintf(&b, "<h3>Ratios</h3>\n<p>%s</p>\n%s<p>%s</p>\n", ratiosNote, ratios.html(), html.EscapeString(strings.Join(s.caveats(), " ")))
+		}
 		for _, measure := range s.measures() {
-			head, rows := s.table(measure)
 			fmt.Fprintf(&b, "<h3>%s</h3>\n<p>%s</p>\n", html.EscapeString(measure), html.EscapeString(aboutMeasure(measure)))
 			for _, c := range s.charts(measure) {
 				b.WriteString(c.svg())
 			}
-			b.WriteString("<table>\n<tr>")
-			for _, cell := range head {
-				fmt.Fprintf(&b, "<th>%s", html.EscapeString(cell))
-			}
-			for _, row := range rows {
-				b.WriteString("\n<tr>")
-				for _, cell := range row {
-					fmt.Fprintf(&b, "<td>%s", html.EscapeString(cell))
-				}
-			}
-			b.WriteString("\n</table>\n")
+			b.WriteString(s.table(measure).html())
 		}
 	}
 	b.WriteString("</html>\n")

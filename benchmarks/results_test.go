@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -80,7 +81,7 @@ func TestWrongOutputsAreTold(t *testing.T) {
 		t.Errorf("%d are worse (%v)\n%s", worse, err, said.String())
 	}
 	said.Reset()
-	if err := Markdown(resultsOf(t, after...), &said); err != nil || !strings.Contains(said.String(), "| 1 and 1 wrong | 100,000 |") {
+	if err := Markdown(resultsOf(t, after...), &said); err != nil || !strings.Contains(said.String(), "| **1 and 1 wrong** | 100,000 |") {
 		t.Errorf("%v\n%s", err, said.String())
 	}
 }
@@ -98,6 +99,62 @@ func TestMarkdownHasMedians(t *testing.T) {
 		if !strings.Contains(said.String(), want) {
 			t.Errorf("%q is not in\n%s", want, said.String())
 		}
+	}
+}
+
+// beside gives runs of a peer in the sitting of drainedIn.
+func beside(peer string, settings map[string]any, runs []Result) []Result {
+	for i := range runs {
+		runs[i].System = peer
+		for name, value := range settings {
+			runs[i].Settings[name] = value
+		}
+	}
+	return runs
+}
+
+// A peer is told as ratios to the engine in the same sitting, and where the
+// engine is behind it says so.
+func TestRatiosAreOfOneSitting(t *testing.T) {
+	earlier := drainedIn(BrokerLocal, 1)
+	earlier[0].Commit = "earlier"
+	smaller := drainedIn(BrokerLocal, 1)
+	smaller[0].Scale = 0.1
+	results := append(earlier, drainedIn(BrokerLocal, 9, 10, 11)...)
+	results = append(results, beside("flink", map[string]any{"checkpoint": "1s"}, drainedIn(BrokerLocal, 25, 20, 22))...)
+	results = append(results, beside("bare", nil, drainedIn(BrokerLocal, 5))...)
+	results = append(results, beside("goka", nil, smaller)...)
+	results = append(results, beside("kafka-streams", map[string]any{"citizens": 20}, drainedIn(BrokerLocal, 5))...)
+	var said, page bytes.Buffer
+	if err := errors.Join(Markdown(resultsOf(t, results...), &said), HTML(resultsOf(t, results...), &page)); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"| measure | settings | scale | against | speed ↑ | per CPU ↑ | memory ↓ |",
+		"| drain | citizens=10 | 1 | flink checkpoint=1s | 2.20× (1.82–2.78) | 2.20× (1.82–2.78) | 1.00× (1.00–1.00) |",
+		"| drain | citizens=10 | 1 | bare | **0.500× (0.455–0.556)** |",
+		"flink keeps its state on its own disk only",
+	} {
+		if !strings.Contains(said.String(), want) {
+			t.Errorf("%q is not in\n%s", want, said.String())
+		}
+	}
+	for what, row := range map[string]string{"at another scale": "| 0.1 | goka", "of more citizens": "| drain | citizens=20 |"} {
+		if strings.Contains(said.String(), row) {
+			t.Errorf("what was measured %s is compared:\n%s", what, said.String())
+		}
+	}
+	if want := "<td><strong>0.500× (0.455–0.556)</strong>"; !strings.Contains(page.String(), want) {
+		t.Errorf("%q is not in the page", want)
+	}
+}
+
+// Rows of a broker in memory are no figures, and no ratios are made of them.
+func TestNoRatiosInMemory(t *testing.T) {
+	var said bytes.Buffer
+	results := append(drainedIn(BrokerEmbedded, 10), beside("bare", nil, drainedIn(BrokerEmbedded, 5))...)
+	if err := Markdown(resultsOf(t, results...), &said); err != nil || strings.Contains(said.String(), "×") {
+		t.Errorf("%v\n%s", err, said.String())
 	}
 }
 
