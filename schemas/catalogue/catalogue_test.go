@@ -1,6 +1,7 @@
 package catalogue
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -137,6 +138,22 @@ no_lapse: [{benefit: X, from: 2023-02-01, to: 2023-01-01}]
 	}
 	if t.Failed() {
 		t.Log(err)
+	}
+}
+
+// A catalogue of more kinds than a set can hold is refused for that alone.
+func TestTooManyKinds(t *testing.T) {
+	var more strings.Builder
+	for i := range kindsMax {
+		fmt.Fprintf(&more, "  - {code: X%d, name: {zh: a, en: b}, source: RAIL, strength: strong, channel: automatic, assurance: A}\n", i)
+	}
+	before, after, found := strings.Cut(string(DefaultText()), "evidence_kinds:\n")
+	if !found {
+		t.Fatal("the shipped catalogue has no evidence_kinds")
+	}
+	_, err := Load("many.yaml", []byte(before+"evidence_kinds:\n"+more.String()+after))
+	if mistakes, _ := err.(Mistakes); len(mistakes) != 1 || !strings.Contains(err.Error(), "must be at most 256") {
+		t.Fatalf("it was loaded with %v", err)
 	}
 }
 

@@ -99,6 +99,9 @@ func (l *loader) load(document *yaml.Node) {
 	l.readBenefits(o)
 	l.noLapse(o)
 	o.done()
+	if len(l.c.Kinds) > kindsMax || len(l.c.Benefits) > benefitsMax {
+		return // there are no sets of so many
+	}
 	l.linkKinds()
 	l.linkBenefits()
 }
