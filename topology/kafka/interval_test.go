@@ -116,6 +116,64 @@ func TestRebalanceDoesNotWaitForTheInterval(t *testing.T) {
 	w.same(w.lines("out"), counted(values))
 }
 
+// What a partition hands to itself does not wait for the interval, not even in
+// one that is taken over while others wait.
+func TestPassDoesNotWaitForTheInterval(t *testing.T) {
+	w := newWorld(t)
+	w.some(0, 200)
+	stop := w.start(w.config("a"))
+	w.awaitCaughtUp()
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	a, b := newPasser(w, w.tables), newPasser(w, newTables())
+	c := a.config("a")
+	c.Limits.Interval = never
+	w.start(c)
+	w.await("all partitions are gone over", func() bool { return a.ended() == partitions })
+	stop = w.start(b.config("b"))
+	w.await("the other one has its share", func() bool { return b.ended() == partitions/2 })
+	a.forget()
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	w.await("what came back is gone over", func() bool { return a.ended() == partitions/2 })
+}
+
+// A record that is handed again and again does not wait for the interval.
+func TestAgainDoesNotWaitForTheInterval(t *testing.T) {
+	w := newWorld(t)
+	k := &tick{w: w, rounds: 5, left: map[int32]bool{}}
+	w.put(w.record("one", ticker, "tick", 1_700_000_000_000))
+	c := k.config(w.tables)
+	c.Limits.Interval = never
+	w.start(c)
+	w.await("all rounds are fired", func() bool { return len(w.lines("out")[ticker]) == k.rounds })
+}
+
+func newPasser(w *world, on *tables) *passer {
+	return &passer{w: w, on: on, last: map[int32]string{}, over: map[int32]bool{}}
+}
+
+// ended counts the partitions that are gone over.
+func (p *passer) ended() (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, over := range p.over {
+		if over {
+			n++
+		}
+	}
+	return n
+}
+
+// forget begins the count anew.
+func (p *passer) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.over)
+}
+
 func TestNegativeIntervalIsRefused(t *testing.T) {
 	if _, err := (Config{Limits: Limits{Interval: -1}}).withDefaults(); err == nil || !strings.Contains(err.Error(), "a limit is negative") {
 		t.Errorf("it says %v", err)
