@@ -38,11 +38,12 @@ const (
 	chartLeft    = 64
 	chartBottom  = 44
 	chartTop     = 30
-	chartRight   = 16
+	chartRight   = 36 // the last label is as wide on both sides
 	chartLegend  = 16 // a line of it
 	chartTicks   = 6  // at most
 	chartPowers  = 10.0
 	chartMinimum = 1e-3
+	chartBeyond  = 0.005 // of a decade, by which points may lie outside a scale of powers
 )
 
 var chartColours = []string{"#0b62a4", "#d1495b", "#3a7d44", "#8a4fff", "#c98a00", "#00798c", "#7a4b2a", "#555555"}
@@ -63,15 +64,13 @@ func (a axis) at(v float64) float64 {
 }
 
 // toPowers widens a scale of powers to the next ones, since the labels are
-// there.
+// there. What is almost a power lies at it.
 func (a *axis) toPowers() {
 	if !a.log {
 		return
 	}
-	a.low, a.high = math.Pow(chartPowers, math.Floor(math.Log10(max(a.low, chartMinimum)))), math.Pow(chartPowers, math.Ceil(math.Log10(max(a.high, chartMinimum))))
-	if a.low == a.high {
-		a.high *= chartPowers
-	}
+	low, high := math.Floor(math.Log10(max(a.low, chartMinimum))+chartBeyond), math.Ceil(math.Log10(max(a.high, chartMinimum))-chartBeyond)
+	a.low, a.high = math.Pow(chartPowers, low), math.Pow(chartPowers, max(high, low+1))
 }
 
 // ticks are where the axis is labelled.

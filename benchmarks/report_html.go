@@ -9,26 +9,31 @@ import (
 	"strings"
 )
 
-const reportStyle = `body{font:15px/1.5 system-ui,sans-serif;max-width:70em;margin:2em auto;padding:0 1em;color:#222}
-table{border-collapse:collapse;margin:.5em 0}td,th{border:1px solid #ccc;padding:.2em .6em;text-align:right}
-td:nth-child(-n+2),th:nth-child(-n+2){text-align:left}th{background:#f3f3f3}h2{margin-top:2em}
-svg{margin:.5em 1em .5em 0;background:#fff}code{background:#f3f3f3}.none{color:#a00}`
+const reportStyle = `body{font:15px/1.5 system-ui,sans-serif;max-width:90em;margin:2em auto;padding:0 1em;color:#222}
+table{border-collapse:collapse;margin:.5em 0;display:block;overflow-x:auto}td,th{border:1px solid #ccc;padding:.2em .6em;text-align:right}
+td:nth-child(-n+3),th:nth-child(-n+3){text-align:left}td:nth-child(n+4){white-space:nowrap}th{background:#f3f3f3}h2{margin-top:2em}
+svg{margin:.5em 1em .5em 0;vertical-align:top;background:#fff}code{background:#f3f3f3}.none{color:#a00}`
 
 // HTML writes results as one page that needs nothing else.
 func HTML(results []Result, to io.Writer) error {
 	var b strings.Builder
-	b.WriteString("<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>vouch: measures</title>\n<style>" + reportStyle + "</style>\n<h1>Measures</h1>\n")
-	fmt.Fprintf(&b, "<p>%s</p>\n<table>\n", reportNote)
-	for _, c := range circumstances(results) {
-		fmt.Fprintf(&b, "<tr><td>%s<td><code>%s</code>\n", c[0], html.EscapeString(c[1]))
-	}
-	b.WriteString("</table>\n")
+	b.WriteString("<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>vouch: measures</title>\n<style>" + reportStyle + "</style>\n<h1>Measures of vouch</h1>\n<p>" + reportNote + "</p>\n")
 	for _, s := range sectionsOf(results) {
 		class := ""
 		if s.broker == BrokerEmbedded {
 			class = ` class="none"`
 		}
 		fmt.Fprintf(&b, "<h2%s>On %s</h2>\n", class, html.EscapeString(s.title()))
+		b.WriteString("<table>\n")
+		for _, c := range s.circumstances() {
+			for _, value := range c.values {
+				fmt.Fprintf(&b, "<tr><td>%s<td><code>%s</code>\n", c.name, html.EscapeString(value))
+			}
+		}
+		b.WriteString("</table>\n")
+		if mixed := s.mixed(); mixed != "" {
+			fmt.Fprintf(&b, "<p class=\"none\">%s</p>\n", mixed)
+		}
 		if ratios := s.ratios(); len(ratios.rows) > 0 {
 			fmt.Fprintf(&b, "<h3>Ratios</h3>\n<p>%s</p>\n%s<p>%s</p>\n", ratiosNote, ratios.html(), html.EscapeString(strings.Join(s.caveats(), " ")))
 		}
@@ -81,7 +86,10 @@ func (s *set) legend(without ...string) string {
 			name += " " + part
 		}
 	}
-	return name
+	if !slices.Contains(without, "rate") {
+		name += " " + s.shareText()
+	}
+	return strings.TrimSpace(name)
 }
 
 // latencyCurves show every quantile; the last ones are as wide as the first.

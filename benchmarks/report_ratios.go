@@ -76,7 +76,7 @@ func (f figure) over(engine, peer spread) cell {
 	}
 	ratio := engine.median / peer.median
 	text := numberText(ratio) + "×"
-	if max(engine.runs, peer.runs) > 1 {
+	if engine.low < engine.high || peer.low < peer.high {
 		text = fmt.Sprintf("%s (%s–%s)", text, numberText(engine.low/peer.high), numberText(engine.high/peer.low))
 	}
 	return cell{text, f.higher && ratio < 1 || !f.higher && ratio > 1}
@@ -88,7 +88,7 @@ func (s *section) ratios() (t table) {
 	if s.broker == BrokerEmbedded {
 		return t
 	}
-	t.head = []string{"measure", "settings", "scale", "against"}
+	t.head = []string{"measure", "settings", "against", "scale"}
 	for _, f := range figures {
 		t.head = append(t.head, f.name+map[bool]string{true: " ↑", false: " ↓"}[f.higher])
 	}
@@ -101,7 +101,7 @@ func (s *section) ratios() (t table) {
 			continue
 		}
 		against, measured := of.split()
-		row := []cell{{text: of.measure}, {text: measured}, {text: settingText(of.scale)}, {text: against}}
+		row := []cell{{text: of.measure}, {text: measured}, {text: against}, {text: settingText(of.scale)}}
 		for _, f := range figures {
 			row = append(row, f.over(engine.spread(f), of.spread(f)))
 		}

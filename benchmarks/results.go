@@ -205,23 +205,24 @@ func (s *set) spread(f figure) spread {
 	return spread{len(all), median, all[0], all[len(all)-1]}
 }
 
-// String is the median, and the lowest and the highest of several.
+// String is the median, and the lowest and the highest where runs differ.
 func (s spread) String() string {
-	switch s.runs {
-	case 0:
+	switch {
+	case s.runs == 0:
 		return ""
-	case 1:
+	case s.low == s.high:
 		return numberText(s.median)
 	}
 	return fmt.Sprintf("%s (%s–%s)", numberText(s.median), numberText(s.low), numberText(s.high))
 }
 
-// numberText gives three digits that count, and commas between thousands.
+// numberText gives three digits that count, a whole number without a fraction,
+// and commas between thousands.
 func numberText(v float64) string {
-	if v == 0 {
-		return "0"
+	decimals := 0
+	if v != math.Trunc(v) {
+		decimals = max(0, 2-int(math.Floor(math.Log10(math.Abs(v)))))
 	}
-	decimals := max(0, 2-int(math.Floor(math.Log10(math.Abs(v)))))
 	text := strconv.FormatFloat(v, 'f', min(decimals, 3), 64)
 	whole, fraction, has := strings.Cut(text, ".")
 	for i := len(whole) - 3; i > 0 && whole[i-1] != '-'; i -= 3 {
@@ -231,6 +232,14 @@ func numberText(v float64) string {
 		return whole + "." + fraction
 	}
 	return whole
+}
+
+// shareText says how many records a second a share of the slowest drain was.
+func (s *set) shareText() string {
+	if !strings.Contains(s.settings, "of_slowest_drain=") || len(s.runs) == 0 {
+		return ""
+	}
+	return "(" + s.spread(figure{of: setting("rate")}).String() + "/s)"
 }
 
 // middle is the run of a set whose 99th percentile is the median: the one that

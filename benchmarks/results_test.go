@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"math"
 	"strings"
 	"testing"
 )
@@ -92,8 +93,8 @@ func TestMarkdownHasMedians(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"- commit: abc\n", "- versions: go go1\n", "- commands: vouch bench run <drain>\n",
-		"| vouch | citizens=10 | 1 | 3 | 100,000 (50,000–125,000) | 200,000 (100,000–250,000) | 100 (100–100) |",
+		"- machine: `m`\n", "- commit: `abc`\n", "- versions: `go go1`\n", "- command: `vouch bench run <drain>`\n",
+		"| vouch | citizens=10 | 1 | 3 | 100,000 (50,000–125,000) | 200,000 (100,000–250,000) | 100 | 1,000,000 |",
 		"## On a real Kafka on the same machine", "## On a broker in memory",
 	} {
 		if !strings.Contains(said.String(), want) {
@@ -113,6 +114,43 @@ func beside(peer string, settings map[string]any, runs []Result) []Result {
 	return runs
 }
 
+// What a reader needs to repeat rows stands with them, those of a broker in
+// memory last; and runs of several commits are not passed off as of one.
+func TestSectionsTellTheirCircumstances(t *testing.T) {
+	results := append(drainedIn(BrokerEmbedded, 1), drainedIn(BrokerLocal, 10, 20)...)
+	results[0].Commit, results[1].Commit = "xyz", "def"
+	results[2].Valid = false
+	var said, page bytes.Buffer
+	if err := errors.Join(Markdown(resultsOf(t, results...), &said), HTML(resultsOf(t, results...), &page)); err != nil {
+		t.Fatal(err)
+	}
+	local, memory, found := strings.Cut(said.String(), "## On a broker in memory")
+	if !found || !strings.Contains(local, "- commit: `def`\n- commit: `abc`\n") || strings.Contains(local, "xyz") || !strings.Contains(memory, "- commit: `xyz`\n") {
+		t.Errorf("the sections do not tell their commits:\n%s", said.String())
+	}
+	if !strings.Contains(local, "several commits") || strings.Contains(memory, "several commits") || strings.Count(page.String(), "several commits") != 1 {
+		t.Errorf("several commits are told where they are not, or not where they are:\n%s", said.String())
+	}
+}
+
+// A share of the slowest drain is told as a rate too, and a single run's
+// extremes are beside its quantiles.
+func TestOpenLoopTellsItsRate(t *testing.T) {
+	p := 2.0
+	r := Result{Name: "open-loop", System: "vouch", Records: 20, P50: &p, Valid: true,
+		Settings: map[string]any{"rate": 5_000, "of_slowest_drain": 0.5, "samples": 166, "curve": [][2]float64{{50, 2}, {100, 30}}}}
+	var said, page bytes.Buffer
+	if err := errors.Join(Markdown(resultsOf(t, r), &said), HTML(resultsOf(t, r), &page)); err != nil {
+		t.Fatal(err)
+	}
+	if want := "| vouch | of_slowest_drain=0.5 (5,000/s) | 0 | 1 | 2 | 30 | 166 | 20 |"; !strings.Contains(said.String(), want) {
+		t.Errorf("%q is not in\n%s", want, said.String())
+	}
+	if want := ">vouch of_slowest_drain=0.5 (5,000/s)</text>"; !strings.Contains(page.String(), want) {
+		t.Errorf("%q is in no legend", want)
+	}
+}
+
 // A peer is told as ratios to the engine in the same sitting, and where the
 // engine is behind it says so.
 func TestRatiosAreOfOneSitting(t *testing.T) {
@@ -130,16 +168,16 @@ func TestRatiosAreOfOneSitting(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"| measure | settings | scale | against | speed ↑ | per CPU ↑ | memory ↓ |",
-		"| drain | citizens=10 | 1 | flink checkpoint=1s | 2.20× (1.82–2.78) | 2.20× (1.82–2.78) | 1.00× (1.00–1.00) |",
-		"| drain | citizens=10 | 1 | bare | **0.500× (0.455–0.556)** |",
+		"| measure | settings | against | scale | speed ↑ | per CPU ↑ | memory ↓ |",
+		"| drain | citizens=10 | flink checkpoint=1s | 1 | 2.20× (1.82–2.78) | 2.20× (1.82–2.78) | 1× |",
+		"| drain | citizens=10 | bare | 1 | **0.500× (0.455–0.556)** |",
 		"flink keeps its state on its own disk only",
 	} {
 		if !strings.Contains(said.String(), want) {
 			t.Errorf("%q is not in\n%s", want, said.String())
 		}
 	}
-	for what, row := range map[string]string{"at another scale": "| 0.1 | goka", "of more citizens": "| drain | citizens=20 |"} {
+	for what, row := range map[string]string{"at another scale": "| goka | 0.1", "of more citizens": "| drain | citizens=20 |"} {
 		if strings.Contains(said.String(), row) {
 			t.Errorf("what was measured %s is compared:\n%s", what, said.String())
 		}
@@ -216,7 +254,7 @@ func wellFormed(text string) error {
 }
 
 func TestNumbersRead(t *testing.T) {
-	for v, want := range map[float64]string{0: "0", 1234567: "1,234,567", 103_995: "103,995", 12.345: "12.3", 0.01234: "0.012", 999: "999", 1000: "1,000", -1234.5: "-1,234"} {
+	for v, want := range map[float64]string{0: "0", 1234567: "1,234,567", 103_995: "103,995", 12.345: "12.3", 0.01234: "0.012", 999: "999", 20: "20", 1000: "1,000", -1234.5: "-1,234"} {
 		if got := numberText(v); got != want {
 			t.Errorf("%v reads %s, want %s", v, got, want)
 		}
@@ -259,6 +297,25 @@ func TestTicksAreRound(t *testing.T) {
 		}
 		if text := strings.Join(got, " "); text != c.want {
 			t.Errorf("from %v to %v: %s, want %s", c.axis.low, c.axis.high, text, c.want)
+		}
+	}
+}
+
+// A scale of powers reaches from one power to another, and what is almost a
+// power does not cost a decade.
+func TestPowersThatAreAlmostReached(t *testing.T) {
+	for _, c := range []struct {
+		axis      axis
+		low, high float64
+	}{
+		{axis{low: 996, high: 10_008, log: true}, 1_000, 10_000},
+		{axis{low: 900, high: 11_000, log: true}, 100, 100_000},
+		{axis{low: 10, high: 10, log: true}, 10, 100},
+		{axis{low: 996, high: 10_008}, 996, 10_008},
+	} {
+		a := c.axis
+		if a.toPowers(); math.Abs(a.low/c.low-1) > 1e-9 || math.Abs(a.high/c.high-1) > 1e-9 {
+			t.Errorf("from %v to %v reaches from %v to %v, want %v to %v", c.axis.low, c.axis.high, a.low, a.high, c.low, c.high)
 		}
 	}
 }
