@@ -43,8 +43,8 @@ func sectionsOf(results []Result) (sections []*section) {
 		in.sets = append(in.sets, s)
 	}
 	inMemory := func(s *section) bool { return s.broker == BrokerEmbedded }
-	real := slices.DeleteFunc(slices.Clone(sections), inMemory)
-	return append(real, slices.DeleteFunc(sections, func(s *section) bool { return !inMemory(s) })...)
+	first := slices.DeleteFunc(slices.Clone(sections), inMemory)
+	return append(first, slices.DeleteFunc(sections, func(s *section) bool { return !inMemory(s) })...)
 }
 
 func (s *section) title() string {

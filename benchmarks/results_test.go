@@ -151,6 +151,17 @@ func TestOpenLoopTellsItsRate(t *testing.T) {
 	}
 }
 
+// What a table tells beside the figures has a name of its own there.
+func TestTablesTellMore(t *testing.T) {
+	seconds := 3.0
+	r := Result{Name: "timer-first-fire", System: "vouch", Records: 20, Seconds: &seconds, Valid: true, Settings: map[string]any{"ready_seconds": 2, "after_ready_seconds": 1, "doubled": 7}}
+	var said bytes.Buffer
+	want := "| time, s | start to ready, s | ready to first, s | doubled | records |\n|---|---|---|---|---|---|---|---|---|\n| vouch |  | 0 | 1 | 3 | 2 | 1 | 7 | 20 |"
+	if err := Markdown(resultsOf(t, r), &said); err != nil || !strings.Contains(said.String(), want) {
+		t.Errorf("%q is not in\n%s (%v)", want, said.String(), err)
+	}
+}
+
 // A peer is told as ratios to the engine in the same sitting, and where the
 // engine is behind it says so.
 func TestRatiosAreOfOneSitting(t *testing.T) {
