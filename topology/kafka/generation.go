@@ -43,7 +43,6 @@ type generation struct {
 	looked time.Time // when passUndelivered was called last
 	share  int       // records that one partition is handed in one round at most
 	turn   int       // of the partition that is handed records first
-	room   room      // of rows that are sent
 
 	produced atomic.Int64                       // records handed to the client in this transaction
 	wake     atomic.Pointer[context.CancelFunc] // ends the wait for records, or for the next transaction

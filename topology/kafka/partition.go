@@ -29,6 +29,7 @@ type partition struct {
 	own bool // records of its own were handed in this transaction
 
 	messages []sarama.ConsumerMessage // memory for those of a round
+	room     room                     // memory for what is produced in a transaction
 
 	lastRow atomic.Int64 // the greatest changelog offset that a row of this transaction got; -1 for none
 	rows    int          // rows of this transaction
@@ -172,7 +173,10 @@ func (p *partition) handInputs(c *Config, most int) []sarama.ConsumerMessage {
 }
 
 // begin begins a transaction.
-func (p *partition) begin() { p.repeats, p.own = false, false }
+func (p *partition) begin() {
+	p.repeats, p.own = false, false
+	p.room.reset()
+}
 
 // ready says whether the partition has a record that may be processed.
 func (p *partition) ready() bool { return p.first || p.alone != nil || p.next() != nil }

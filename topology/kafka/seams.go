@@ -25,7 +25,7 @@ func (g *generation) seams(p *partition) []goka.ProcessorOption {
 		goka.WithConsumerSaramaBuilder(func([]string, string) (sarama.Consumer, error) { return noConsumer{}, nil }),
 		goka.WithConsumerGroupBuilder(func([]string, string, string) (sarama.ConsumerGroup, error) { return p.session, nil }),
 		goka.WithProducerBuilder(func([]string, string, func() hash.Hash32) (goka.Producer, error) {
-			return newProducer(g, p.session), nil
+			return newProducer(g, p), nil
 		}),
 	}
 }
@@ -111,16 +111,15 @@ func (s *session) ResetOffset(_ string, _ int32, _ int64, _ string) {}
 // processes. Rows of the table are not sent from here: the
 // commit sends of each key only the last one (see Table.Staged).
 type producer struct {
-	g        *generation
-	session  *session
-	finished *goka.Promise // shared by all that one processor emits
-	room     room
+	g         *generation
+	partition *partition
+	finished  *goka.Promise // shared by all that one processor emits
 }
 
-func newProducer(g *generation, s *session) *producer {
+func newProducer(g *generation, of *partition) *producer {
 	promise, finish := goka.NewPromiseWithFinisher()
 	finish(nil, nil)
-	return &producer{g: g, session: s, finished: promise}
+	return &producer{g, of, promise}
 }
 
 func (p *producer) Emit(topic, key string, value []byte) *goka.Promise {
@@ -131,13 +130,14 @@ func (p *producer) EmitWithHeaders(topic, key string, value []byte, headers goka
 	if topic == p.g.config.TableTopic {
 		return p.finished
 	}
-	record := p.room.record()
-	record.Topic, record.Key, record.Partition = topic, copyIn(&p.room, key), byKey
+	room, session := &p.partition.room, p.partition.session
+	record := room.record()
+	record.Topic, record.Key, record.Partition = topic, copyIn(room, key), byKey
 	if value != nil {
-		record.Value = copyIn(&p.room, value)
+		record.Value = copyIn(room, value)
 	}
 	// Messages are processed, and marked, one after the other.
-	record.Timestamp = p.session.handed[p.session.marked.Load()].Timestamp
+	record.Timestamp = session.handed[session.marked.Load()].Timestamp
 	if len(headers) > 0 {
 		takeOff(headers, record)
 	}

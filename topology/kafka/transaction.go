@@ -169,8 +169,8 @@ func (g *generation) sendRows(p *partition) error {
 	}
 	err := p.table.Staged(func(key string, value []byte) error {
 		p.rows++
-		record := g.room.record()
-		record.Topic, record.Partition, record.Key, record.Value = g.config.TableTopic, p.id, copyIn(&g.room, key), value
+		record := p.room.record()
+		record.Topic, record.Partition, record.Key, record.Value = g.config.TableTopic, p.id, copyIn(&p.room, key), value
 		g.client.Produce(g.ctx, record, acknowledged)
 		return nil
 	})
