@@ -19,11 +19,15 @@ func (r *Rules) raise(before, after *view, in *input, d *Decision) {
 	if len(after.enrolments) == 0 {
 		return
 	}
+	now := r.conditions(after)
+	if len(now) == 0 {
+		return
+	}
 	var known []condition
 	if len(before.enrolments) > 0 {
 		known = r.conditions(before)
 	}
-	for _, c := range r.conditions(after) {
+	for _, c := range now {
 		if !slices.ContainsFunc(known, func(k condition) bool { return k.rule == c.rule && k.subject == c.subject }) {
 			d.Alerts = append(d.Alerts, r.alert(c, after, in))
 		}

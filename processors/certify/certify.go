@@ -1,6 +1,8 @@
 package certify
 
 import (
+	"slices"
+
 	"github.com/vouch-engine/vouch/schemas"
 	"github.com/vouch-engine/vouch/schemas/catalogue"
 )
@@ -14,24 +16,33 @@ type Rules struct {
 	before, after view
 	keep          []bool
 	newer         []uint8 // by kind: how many of its records were passed
+	months        []seenMonth
 	id            eventID
 
 	scheduled      schemas.ScheduleEntry
 	scheduledClock schemas.Instant
 
 	assuredA catalogue.KindSet // the strong kinds of assurance A, which are like a scope
+	scopes   []scopeSet        // by kind: which have it
 }
 
 // New gives the steps under a catalogue.
 func New(c *catalogue.Catalogue) *Rules {
 	r := &Rules{
-		catalogue: c, zone: c.Zone, newer: make([]uint8, len(c.Kinds)),
+		catalogue: c, zone: c.Zone, newer: make([]uint8, len(c.Kinds)), scopes: make([]scopeSet, len(c.Kinds)),
 		after:     view{reasons: []string{}}, // like the lists of scheduled never nil, which would be null
 		scheduled: schemas.ScheduleEntry{Benefits: []schemas.ScheduledBenefit{}, Leads: []schemas.Lead{}, Weak: []schemas.Lead{}},
 	}
 	for kind := range c.Kinds {
 		if c.Kinds[kind].Strength == catalogue.Strong && c.Kinds[kind].Assurance == 'A' {
 			r.assuredA.Add(kind)
+		}
+	}
+	for place, scope := range append(slices.Clone(c.Scopes), r.assuredA) {
+		for kind := range c.Kinds {
+			if scope.Has(kind) {
+				r.scopes[kind] |= 1 << place
+			}
 		}
 	}
 	return r
@@ -62,6 +73,10 @@ func (r *Rules) lookEvidence(e *evidence) {
 	if known {
 		e.place, e.of = place, &r.catalogue.Kinds[place]
 	}
+	r.lookTime(e)
+}
+
+func (r *Rules) lookTime(e *evidence) {
 	e.on = r.zone.Date(e.occurredAt)
 	e.month = e.on.Month()
 }

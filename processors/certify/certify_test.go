@@ -227,15 +227,15 @@ func TestStrongKindThatLifts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules, row := New(c), new(Citizen)
-	send := func(id, kind string, month, day int) {
-		rules.OnEvidence(row, saw(rules, id, kind, noon(2024, month, day)), noon(2024, 9, 1), NoTick)
-	}
 	vet, _ := c.KindIndex("VET_CONFIRM")
 	if !c.Kinds[vet].NamedInLiftedBy {
 		t.Fatal("the catalogue's first RELEASE is not the one in lifted_by")
 	}
 	c.Scopes = c.Scopes[:1] // no benefit accepts its own department's evidence alone
+	rules, row := New(c), new(Citizen)
+	send := func(id, kind string, month, day int) {
+		rules.OnEvidence(row, saw(rules, id, kind, noon(2024, month, day)), noon(2024, 9, 1), NoTick)
+	}
 	for day := range 4 {
 		send(fmt.Sprint("v", day), "VET_CONFIRM", 5, 1+day)
 		send(fmt.Sprint("f", day), "FACE_SELF", 6, 1+day)

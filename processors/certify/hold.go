@@ -17,8 +17,9 @@ func (r *Rules) takeDown(row *Citizen, e *schemas.Evidence) (Count, bool) {
 	version := evidence{ // of the record's own texts nothing is kept: it may lie in a buffer that is used again
 		source: kind.Source, id: pack(e.EvidenceID), kind: kind.Code,
 		occurredAt: e.OccurredAt, recordedAt: e.RecordedAt, retracted: e.Op == schemas.Retract,
+		of: kind, place: place,
 	}
-	r.lookEvidence(&version)
+	r.lookTime(&version)
 	before, replaces := len(row.evidence), row.find(&version)
 	if replaces >= 0 {
 		held := &row.evidence[replaces]
@@ -54,10 +55,7 @@ func (row *Citizen) find(e *evidence) int {
 func (r *Rules) trim(row *Citizen) (letGo bool) {
 	r.keep = slices.Grow(r.keep[:0], len(row.evidence))[:len(row.evidence)]
 	clear(r.keep)
-	for scope := range r.catalogue.Scopes {
-		r.keepStrong(row, &r.catalogue.Scopes[scope])
-	}
-	r.keepStrong(row, &r.assuredA)
+	r.keepStrong(row)
 	r.keepWeakAndAdverse(row)
 	r.keepAmendments(row)
 	if !slices.Contains(r.keep, false) {
@@ -74,29 +72,56 @@ func (r *Rules) trim(row *Citizen) (letGo bool) {
 	return true
 }
 
-// keepStrong keeps the newest strong records among some kinds, and the newest
-// of each of the newest months that have one.
-func (r *Rules) keepStrong(row *Citizen, among *catalogue.KindSet) {
-	records, seen := 0, 0
-	var months [monthsHeld]int32
+// keepStrong keeps, of every scope, the newest strong records, and the newest
+// of each of the newest months that have one. All scopes go side by side, since
+// a catalogue may have many of them.
+func (r *Rules) keepStrong(row *Citizen) {
+	var records [strongHeld]scopeSet
+	var months [monthsHeld]scopeSet
+	r.months = r.months[:0]
 	for i := range row.evidence {
 		e := &row.evidence[i]
-		if !e.counts() || !among.Has(e.place) {
+		if !e.counts() || r.scopes[e.place] == 0 {
 			continue
 		}
-		if records < strongHeld {
-			records++
-			r.keep[i] = true
-		}
-		if seen < monthsHeld && !slices.Contains(months[:seen], e.month) {
-			months[seen] = e.month
-			seen++
-			r.keep[i] = true
-		}
-		if records == strongHeld && seen == monthsHeld {
-			return
+		of := r.month(e.month)
+		first := r.scopes[e.place] &^ of.seenIn
+		of.seenIn |= first
+		r.keep[i] = within(records[:], r.scopes[e.place])|within(months[:], first) != 0
+	}
+}
+
+// within counts one more in some scopes, and gives those in which it is within
+// the bound. counted[n] are the scopes that have more than n; the bound is its
+// length.
+func within(counted []scopeSet, scopes scopeSet) scopeSet {
+	full := counted[len(counted)-1]
+	for n := len(counted) - 1; n > 0; n-- {
+		counted[n] |= counted[n-1] & scopes
+	}
+	counted[0] |= scopes
+	return scopes &^ full
+}
+
+// scopeSet is a set of scopes by their place in Catalogue.Scopes; the one after
+// the last is that of assurance A, which no benefit accepts by itself.
+type scopeSet uint64
+
+// seenMonth is a month of which a record was passed.
+type seenMonth struct {
+	month  int32
+	seenIn scopeSet
+}
+
+// month finds a month among those that were passed, or adds it.
+func (r *Rules) month(month int32) *seenMonth {
+	for i := range r.months {
+		if r.months[i].month == month {
+			return &r.months[i]
 		}
 	}
+	r.months = append(r.months, seenMonth{month: month})
+	return &r.months[len(r.months)-1]
 }
 
 // keepWeakAndAdverse keeps the newest record of each of the newest weak kinds,
