@@ -67,6 +67,9 @@ type work interface {
 
 // newMember connects to the brokers and checks the group's topics.
 func newMember(ctx context.Context, o RunOptions, name string) (*member, error) {
+	if o.CommitInterval < 0 || o.CommitInterval > CommitIntervalMax {
+		return nil, fmt.Errorf("%s: a commit interval of %v: must be from 0 to %v", name, o.CommitInterval, CommitIntervalMax)
+	}
 	client, err := kgo.NewClient(append(o.Client, kgo.SeedBrokers(o.Brokers...))...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: connect to Kafka: %w", name, err)
@@ -129,6 +132,7 @@ func (m *member) config() kafka.Config {
 			},
 		},
 		Logger: m.Logger,
+		Limits: kafka.Limits{Interval: m.CommitInterval},
 	}
 	if m.alone != nil {
 		c.Alone = func(_ string, value []byte) bool { return m.alone(value) }

@@ -38,7 +38,18 @@ type RunOptions struct {
 	// before a partition's first input, for a timer or a guard that was added
 	// later or lost its table.
 	Resend bool
+
+	// CommitInterval is the least time between two commits, no more than
+	// CommitIntervalMax; zero commits as soon as there is something to commit.
+	// Longer transactions cost the engine and the brokers less, and outputs are
+	// visible later. A backlog does not wait for it.
+	CommitInterval time.Duration
 }
+
+// CommitIntervalMax leaves a transaction that is this long time to be committed
+// before its broker aborts it, and the group's other members to rebalance
+// before their sessions end.
+const CommitIntervalMax = 5 * time.Second
 
 func (o RunOptions) withDefaults(group string) RunOptions {
 	o.Prefix, o.Instance = cmp.Or(o.Prefix, DefaultPrefix), cmp.Or(o.Instance, "0")

@@ -61,6 +61,7 @@ func TestWrongUsage(t *testing.T) {
 		{"nonsense"}, {"topics"}, {"topics", "nonsense"}, {"topics", "create", "--partitions", "0", "--brokers", "x"}, {"topics", "create", "extra"},
 		{"produce"}, {"produce", "-"}, {"produce", "--format", "xml", "-"}, {"produce", "--format", "confluent", "-"}, {"tail", "--from", "middle"}, {"tail"}, {"status"}, {"status", "--nonsense"},
 		{"schemas", "show", "Nothing"}, {"schemas", "register"}, {"schemas", "check", "one"}, {"run"}, {"run", "certifier"}, {"run", "clock", "--tick", "1ms"}, {"decide"},
+		{"run", "timer", "--brokers", "127.0.0.1:1", "--state", "x", "--commit-interval", "-1s"}, {"run", "all", "--brokers", "127.0.0.1:1", "--state", "x", "--commit-interval", "6s"},
 		{"status", "--brokers", "x", "--sasl", "plain"}, {"status", "--brokers", "x", "--sasl", "nonsense", "--sasl-user", "u", "--sasl-password-file", os.DevNull},
 	} {
 		if out, err := call(t, args...); !errors.As(err, new(usageError)) {

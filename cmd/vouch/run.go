@@ -89,6 +89,9 @@ func (e *engine) command(command *cobra.Command) *cobra.Command {
 		if o.State == "" {
 			return misused("--state is missing: name the directory of the local state")
 		}
+		if o.CommitInterval < 0 || o.CommitInterval > topology.CommitIntervalMax {
+			return misused("--commit-interval %v: must be from 0 to %v", o.CommitInterval, topology.CommitIntervalMax)
+		}
 		if o.Client, err = kafka.options(); err != nil {
 			return err
 		}
@@ -107,6 +110,7 @@ func (e *engine) command(command *cobra.Command) *cobra.Command {
 	flags.StringVar(&o.State, "state", "", "directory of the local state")
 	flags.StringVar(&o.Instance, "instance", "0", "name of this instance, unique in its group and the same after a restart")
 	flags.StringVar(&catalogueFile, "catalogue", "", "catalogue file (default: the shipped one)")
+	flags.DurationVar(&o.CommitInterval, "commit-interval", 0, "at least this long between two commits, such as 100ms: longer transactions cost the engine and the brokers less, and outputs are visible later; a backlog does not wait (default 0: commit as soon as there is something to commit)")
 	flags.StringVar(&o.Listen, "listen", "", "address of /metrics, /ready and /live, such as :9090 (default: none)")
 	return command
 }

@@ -149,8 +149,9 @@ type Progress struct {
 
 // Limits and timings; zero means the default, which is in brackets.
 type Limits struct {
-	// TransactionTime and TransactionRecords close a transaction [100 ms,
-	// 50,000]: larger ones cost less, their outputs are visible later.
+	// TransactionTime and TransactionRecords close a transaction [100 ms, or
+	// Interval if that is longer; 50,000]: larger ones cost less, their outputs
+	// are visible later.
 	TransactionTime    time.Duration
 	TransactionRecords int
 	// Pause keeps produce requests away from the broker after EndTxn [2 ms]: it
@@ -284,7 +285,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Logger = slog.Default()
 	}
 	l := &c.Limits
-	defaulted(&l.TransactionTime, 100*time.Millisecond)
+	defaulted(&l.TransactionTime, max(l.Interval, 100*time.Millisecond))
 	defaulted(&l.TransactionRecords, 50_000)
 	defaulted(&l.Pause, 2*time.Millisecond)
 	defaulted(&l.SessionTimeout, 10*time.Second)

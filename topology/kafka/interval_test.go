@@ -174,6 +174,17 @@ func (p *passer) forget() {
 	clear(p.over)
 }
 
+// A backlog's transactions are as long as the interval, and no shorter than
+// without one.
+func TestTransactionTimeFollowsTheInterval(t *testing.T) {
+	for interval, want := range map[time.Duration]time.Duration{0: 100 * time.Millisecond, time.Millisecond: 100 * time.Millisecond, time.Second: time.Second} {
+		c, _ := Config{Limits: Limits{Interval: interval}}.withDefaults() // complains of the rest
+		if got := c.Limits.TransactionTime; got != want {
+			t.Errorf("with an interval of %v a transaction lasts %v, want %v", interval, got, want)
+		}
+	}
+}
+
 func TestNegativeIntervalIsRefused(t *testing.T) {
 	if _, err := (Config{Limits: Limits{Interval: -1}}).withDefaults(); err == nil || !strings.Contains(err.Error(), "a limit is negative") {
 		t.Errorf("it says %v", err)
