@@ -58,11 +58,12 @@ func (r *Rules) trim(row *Citizen) (letGo bool) {
 	r.keepStrong(row)
 	r.keepWeakAndAdverse(row)
 	r.keepAmendments(row)
-	if !slices.Contains(r.keep, false) {
+	first := slices.Index(r.keep, false)
+	if first < 0 {
 		return false
 	}
-	kept := row.evidence[:0]
-	for i := range row.evidence {
+	kept := row.evidence[:first]
+	for i := first + 1; i < len(row.evidence); i++ {
 		if r.keep[i] {
 			kept = append(kept, row.evidence[i])
 		}
