@@ -219,6 +219,9 @@ func (s spread) String() string {
 // numberText gives three digits that count, a whole number without a fraction,
 // and commas between thousands.
 func numberText(v float64) string {
+	if v == 0 {
+		return "0" // which may be a negative one
+	}
 	decimals := 0
 	if v != math.Trunc(v) {
 		decimals = max(0, 2-int(math.Floor(math.Log10(math.Abs(v)))))

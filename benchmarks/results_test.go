@@ -270,6 +270,9 @@ func TestNumbersRead(t *testing.T) {
 			t.Errorf("%v reads %s, want %s", v, got, want)
 		}
 	}
+	if got := numberText(math.Copysign(0, -1)); got != "0" {
+		t.Errorf("a negative zero reads %s", got)
+	}
 }
 
 func TestResultsThatAreNone(t *testing.T) {
