@@ -155,7 +155,7 @@ func (s *section) table(measure string) table {
 }
 
 // reportNote says how to read the tables.
-const reportNote = "Medians, and the lowest and the highest of several runs. Only runs whose outputs were right are counted. Memory is the peak of resident memory, CPU that of the system's own process. Of fewer than 1,000 latencies, the 99.9th percentile is the longest."
+const reportNote = "Medians, and the lowest and the highest of several runs. Only runs whose outputs were right are counted. Memory is the peak of resident memory, CPU that of the system's own process. Of fewer than 1,000 latencies, the 99.9th percentile is the longest. A curve is that of the run whose 99th percentile is the median."
 
 // Markdown writes results as tables.
 func Markdown(results []Result, to io.Writer) error {
