@@ -71,6 +71,7 @@ func Measures() []Measure {
 	return []Measure{
 		{"drain", "How fast, and with how much CPU and memory, are records decided that lie there already?", false, drain},
 		{"open-loop", "How long after it was due to be sent does a record's certification reach a reader of committed records?", false, openLoop},
+		{"transaction", "What do longer transactions save, and how much later is what they say read?", true, transaction},
 		{"restore", "How long until a member works again whose state is gone, or a little old?", false, restore},
 		{"crash", "How long after a kill -9 does a reader of committed records have something new?", false, crash},
 		{"rebalance", "How long does evidence wait while a second member joins, and while it leaves?", false, rebalance},

@@ -232,17 +232,18 @@ func openLoop(ctx context.Context, b *bench, sys system) error {
 		if i >= len(fixedRates) {
 			settings["of_slowest_drain"] = loopShares[i-len(fixedRates)]
 		}
-		if err := b.openLoopAt(ctx, sys, max(rate, 1), settings); err != nil {
+		if err := b.openLoopAt(ctx, "open-loop", sys, max(rate, 1), settings); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *bench) openLoopAt(ctx context.Context, sys system, rate int, settings map[string]any) error {
+// openLoopAt is one open loop, of a measure, which writes one result.
+func (b *bench) openLoopAt(ctx context.Context, measure string, sys system, rate int, settings map[string]any) error {
 	seconds := max(int(loopSeconds*min(b.Scale, 1)), loopWarmup+1)
 	l := newLoop(rate, seconds)
-	prefix, strike, err := b.stage(ctx, "open-loop")
+	prefix, strike, err := b.stage(ctx, measure)
 	if err != nil {
 		return err
 	}
@@ -272,11 +273,11 @@ func (b *bench) openLoopAt(ctx context.Context, sys system, rate int, settings m
 	invalid := seen.check(sys, want)
 	h := seen.latencies(l, rate*loopWarmup, sights)
 	cpu, span := (after.cpu - before.cpu).Seconds(), float64(seconds)
-	r := Result{Name: "open-loop", System: sys.name, Records: records, Seconds: &span, CPUSeconds: &cpu, RSSPeak: &after.peak,
+	r := Result{Name: measure, System: sys.name, Records: records, Seconds: &span, CPUSeconds: &cpu, RSSPeak: &after.peak,
 		P50: milliseconds(h, 50), P99: milliseconds(h, 99), P999: milliseconds(h, 99.9), Valid: invalid == nil, Settings: settings}
 	settings["rate"], settings["partitions"], settings["samples"], settings["curve"] = rate, benchPartitions, h.TotalCount(), curve(h)
-	b.Say("open-loop: %s at %d/s: p50 %.1f ms, p99 %.1f ms, p99.9 %.1f ms, max %.1f ms over %d certifications, valid %v",
-		sys.title(), rate, *r.P50, *r.P99, *r.P999, float64(h.Max())/1e6, h.TotalCount(), r.Valid)
+	b.Say("%s: %s at %d/s: p50 %.1f ms, p99 %.1f ms, p99.9 %.1f ms, max %.1f ms over %d certifications, valid %v",
+		measure, sys.title(), rate, *r.P50, *r.P99, *r.P999, float64(h.Max())/1e6, h.TotalCount(), r.Valid)
 	if err := b.write(r); err != nil {
 		return err
 	}

@@ -55,6 +55,8 @@ func (s *section) charts(measure string) (charts []chart) {
 	switch measure {
 	case "open-loop":
 		charts = []chart{s.latencyCurves(measure), s.throughputAgainstLatency()}
+	case "transaction":
+		charts = []chart{s.transactionAgainstLatency(), s.transactionAgainstCPU()}
 	case "storm":
 		charts = []chart{s.latencyCurves(measure)}
 	case "growth":
@@ -139,6 +141,43 @@ func (s *section) throughputAgainstLatency() chart {
 			return 0, 0, false
 		}
 		return rate, *r.P99, true
+	})
+}
+
+// transactionAgainstLatency has the median and the 99th percentile by the
+// interval between commits.
+func (s *section) transactionAgainstLatency() chart {
+	c := chart{title: "Transaction length against latency", x: "least time between two commits, ms", y: "ms", logY: true}
+	for _, quantile := range []struct {
+		name string
+		of   func(Result) *float64
+	}{{"p50", func(r Result) *float64 { return r.P50 }}, {"p99", func(r Result) *float64 { return r.P99 }}} {
+		before := len(c.lines)
+		c = s.byInterval(c, quantile.of)
+		for i := range c.lines[before:] {
+			c.lines[before+i].name += ", " + quantile.name
+		}
+	}
+	return c
+}
+
+func (s *section) transactionAgainstCPU() chart {
+	c := chart{title: "Transaction length against CPU", x: "least time between two commits, ms", y: "CPU µs/record"}
+	return s.byInterval(c, func(r Result) *float64 {
+		if r.CPUSeconds == nil || r.Records == 0 {
+			return nil
+		}
+		cost := *r.CPUSeconds * 1e6 / float64(r.Records)
+		return &cost
+	})
+}
+
+// byInterval is the median of a value by the interval between commits.
+func (s *section) byInterval(c chart, of func(Result) *float64) chart {
+	return s.drawn(c, "transaction", []string{"commit_interval_ms"}, func(set *set) (x, y float64, known bool) {
+		interval, known := set.runs[0].Settings["commit_interval_ms"].(float64)
+		value := set.spread(figure{of: of})
+		return interval, value.median, known && value.runs > 0
 	})
 }
 

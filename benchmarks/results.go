@@ -43,7 +43,7 @@ func ReadResults(name string, from io.Reader) (results []Result, err error) {
 // identifying are the settings that say what was measured. The others say what
 // came of it.
 var identifying = []string{
-	"of", "phase", "pending", "evidence", "citizens", "lapses", "rate", "of_slowest_drain",
+	"of", "phase", "pending", "evidence", "citizens", "lapses", "rate", "of_slowest_drain", "commit_interval_ms",
 	"cache", "commit", "state-backend", "checkpoint", "partitions",
 }
 
@@ -131,6 +131,12 @@ type figure struct {
 // it can be; of the others the time tells.
 var rated = []string{"drain", "growth", "growth-records", "timer-insert", "timer-fire"}
 
+// paced are the measures whose time is given, not measured.
+var paced = []string{"open-loop", "transaction", "storm"}
+
+// costed says whether a measure's CPU is told by the record.
+func costed(name string) bool { return slices.Contains(rated, name) || name == "transaction" }
+
 func ratio(a float64, b *float64) *float64 {
 	if b == nil || *b <= 0 {
 		return nil
@@ -156,19 +162,19 @@ var figures = []figure{
 		return ratio(float64(r.Records), r.Seconds)
 	}},
 	{"per CPU", "records/CPU-s", true, func(r Result) *float64 {
-		if !slices.Contains(rated, r.Name) {
+		if !costed(r.Name) {
 			return nil
 		}
 		return ratio(float64(r.Records), r.CPUSeconds)
 	}},
 	{"time", "s", false, func(r Result) *float64 {
-		if slices.Contains(rated, r.Name) || r.Name == "open-loop" || r.Name == "storm" {
-			return nil // given, not measured
+		if slices.Contains(rated, r.Name) || slices.Contains(paced, r.Name) {
+			return nil
 		}
 		return r.Seconds
 	}},
 	{"CPU", "s", false, func(r Result) *float64 {
-		if slices.Contains(rated, r.Name) {
+		if costed(r.Name) {
 			return nil
 		}
 		return r.CPUSeconds

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -148,6 +150,44 @@ func TestOpenLoopTellsItsRate(t *testing.T) {
 	}
 	if want := ">vouch of_slowest_drain=0.5 (5,000/s)</text>"; !strings.Contains(page.String(), want) {
 		t.Errorf("%q is in no legend", want)
+	}
+}
+
+// Latency and CPU are drawn by the interval between commits, and a table has
+// what a record cost.
+func TestTransactionLengthIsDrawn(t *testing.T) {
+	var results []Result
+	for interval, p50 := range map[int]float64{0: 5, 100: 60, 500: 300} {
+		p99, cpu, seconds := 2*p50, 0.5, 30.0
+		results = append(results, Result{Name: "transaction", System: "vouch", Records: 5_000 + interval, Seconds: &seconds, CPUSeconds: &cpu, P50: &p50, P99: &p99, Valid: true,
+			Settings: map[string]any{"rate": 5_000, "commit_interval_ms": interval}})
+	}
+	var said, page bytes.Buffer
+	if err := errors.Join(Markdown(resultsOf(t, results...), &said), HTML(resultsOf(t, results...), &page)); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"### transaction\n\nWhat do longer transactions save", "| vouch | rate=5000 commit_interval_ms=0 | 0 | 1 | 10,000 | 5 | 10 | 5,000 |"} {
+		if !strings.Contains(said.String(), want) {
+			t.Errorf("%q is not in\n%s", want, said.String())
+		}
+	}
+	charts := sectionsOf(resultsOf(t, results...))[0].charts("transaction")
+	var got []string
+	for _, c := range charts {
+		if !strings.Contains(page.String(), c.title) {
+			t.Errorf("the page has no plot %q", c.title)
+		}
+		for _, l := range c.lines {
+			got = append(got, fmt.Sprintf("%s: %s %.1f", c.title, l.name, l.points))
+		}
+	}
+	want := []string{
+		"Transaction length against latency: vouch rate=5000, p50 [[0.0 5.0] [100.0 60.0] [500.0 300.0]]",
+		"Transaction length against latency: vouch rate=5000, p99 [[0.0 10.0] [100.0 120.0] [500.0 600.0]]",
+		"Transaction length against CPU: vouch rate=5000 [[0.0 100.0] [100.0 98.0] [500.0 90.9]]",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("drawn are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
