@@ -64,6 +64,9 @@ func (m *machine) start() {
 	c.Limits.SessionTimeout = sessionTimeoutMin
 	c.Limits.TransactionTimeout = 3 * time.Second
 	c.Limits.TransactionTime = 20 * time.Millisecond
+	if m.name == "2" {
+		c.Limits.Interval = 50 * time.Millisecond
+	}
 	c.Limits.LeaveTimeout = time.Second
 	m.member = m.w.member(c)
 }
