@@ -34,8 +34,8 @@ type Catalogue struct {
 	NoLapse       []Span
 	Scopes        []KindSet // the distinct sets of strong kinds that benefits accept
 
-	benefits  map[string]int
-	kinds     map[string]int
+	benefits  places
+	kinds     places
 	canonical []byte
 	hash      string
 }
@@ -143,14 +143,12 @@ func (s *KindSet) Add(kind int) { s[kind/64] |= 1 << (kind % 64) }
 
 // BenefitIndex is the place of a benefit in Benefits.
 func (c *Catalogue) BenefitIndex(code string) (int, bool) {
-	i, known := c.benefits[code]
-	return i, known
+	return c.benefits.find(code)
 }
 
 // KindIndex is the place of an evidence kind in Kinds.
 func (c *Catalogue) KindIndex(code string) (int, bool) {
-	i, known := c.kinds[code]
-	return i, known
+	return c.kinds.find(code)
 }
 
 // Canonical is the catalogue's canonical form: see the package comment.
