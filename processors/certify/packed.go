@@ -43,7 +43,8 @@ func (p packed) text() string {
 	if form := header & 3; form == formPlain {
 		return string(p[size:])
 	}
-	return string(unpack(nil, header, string(p[size:])))
+	var room [64]byte // an id
+	return string(unpack(room[:0], header, string(p[size:])))
 }
 
 // appendText appends a packed text.
