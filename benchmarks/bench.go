@@ -208,7 +208,8 @@ func (b *bench) write(r Result) error {
 
 // readVersions are those of what took part.
 func (b *bench) readVersions(ctx context.Context) map[string]any {
-	versions := map[string]any{"go": runtime.Version()}
+	versions := b.peerVersions(ctx)
+	versions["go"] = runtime.Version()
 	if brokers, err := b.admin.ApiVersions(ctx); err == nil {
 		brokers.Each(func(v kadm.BrokerApiVersions) { versions["broker"] = v.VersionGuess() })
 	}
