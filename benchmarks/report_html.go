@@ -11,7 +11,7 @@ import (
 
 const reportStyle = `body{font:15px/1.5 system-ui,sans-serif;max-width:90em;margin:2em auto;padding:0 1em;color:#222}
 table{border-collapse:collapse;margin:.5em 0;display:block;overflow-x:auto}td,th{border:1px solid #ccc;padding:.2em .6em;text-align:right}
-td:nth-child(-n+3),th:nth-child(-n+3){text-align:left}td:nth-child(n+4){white-space:nowrap}th{background:#f3f3f3}h2{margin-top:2em}
+td:nth-child(-n+3),th:nth-child(-n+3){text-align:left}td{white-space:nowrap}td code{white-space:normal}th{background:#f3f3f3}h2{margin-top:2em}
 svg{margin:.5em 1em .5em 0;vertical-align:top;background:#fff}code{background:#f3f3f3}.none{color:#a00}`
 
 // HTML writes results as one page that needs nothing else.
