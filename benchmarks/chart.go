@@ -37,7 +37,7 @@ const (
 	chartHeight  = 300
 	chartLeft    = 64
 	chartBottom  = 44
-	chartTop     = 30
+	chartTop     = 42 // the title above the unit
 	chartRight   = 36 // the last label is as wide on both sides
 	chartLegend  = 16 // a line of it
 	chartTicks   = 6  // at most
