@@ -35,6 +35,7 @@ func (r *Rules) takeDown(row *Citizen, e *schemas.Evidence) (Count, bool) {
 	}
 	row.evidence = slices.Insert(row.evidence, at, version)
 	if r.trim(row) && !r.keep[at] {
+		// A row beyond the bounds of another catalogue loses more than this.
 		return NotHeld, replaces >= 0 || len(row.evidence) < before
 	}
 	return Applied, true

@@ -392,12 +392,8 @@ func TestRedecideKeepsTheBounds(t *testing.T) {
 			"d c b a d+ c+ b+ a+", "d+ c+ b+ a+"},
 	} {
 		version := func(name string) *Rules {
-			if name == "one kind" { // not among the changes: the model of the laws knows no bounds
-				return New(changed(t, name, func(c edited) {
-					for _, b := range c["benefits"].([]any) {
-						b.(map[string]any)["accepts"] = []any{"VET_CONFIRM"}
-					}
-				}))
+			if name == "one kind" {
+				return New(oneKind(t))
 			}
 			return New(changed(t, name, changes[name]))
 		}
@@ -415,5 +411,35 @@ func TestRedecideKeepsTheBounds(t *testing.T) {
 		if d.Schedule != nil || d.Claims != nil {
 			t.Errorf("%s: nobody is enrolled, and told is %+v", name, d)
 		}
+	}
+}
+
+// oneKind is a catalogue of which all benefits accept one kind. It is not among
+// the changes: the model of the laws knows no bounds.
+func oneKind(t testing.TB) *catalogue.Catalogue {
+	return changed(t, "one kind", func(c edited) {
+		for _, b := range c["benefits"].([]any) {
+			b.(map[string]any)["accepts"] = []any{"VET_CONFIRM"}
+		}
+	})
+}
+
+// Where a row lies beyond the bounds of another catalogue, a record that is not
+// held brings it within them: the row has changed, and what is decided rests on
+// what is left of it.
+func TestRecordThatIsNotHeldKeepsTheBounds(t *testing.T) {
+	first, then, row := New(awkward(t)), New(oneKind(t)), new(Citizen)
+	e := rosterEntry(0, "URRP")
+	first.OnRoster(row, &e, noon(2024, 1, 1), NoTick)
+	for i := range 4 {
+		first.OnEvidence(row, saw(first, fmt.Sprint("v", i), "VET_CONFIRM", noon(2024, 4, 1+i)), noon(2024, 4, 1+i), NoTick)
+		first.OnEvidence(row, saw(first, fmt.Sprint("i", i), "INPT_ADMIT", noon(2024, 5, 1+i)), noon(2024, 5, 1+i), NoTick)
+	}
+	if got := strings.Join(held(row), " "); got != "i3 i2 i1 i0 v3 v2 v1 v0" {
+		t.Fatalf("held are %s", got)
+	}
+	d := then.OnEvidence(row, saw(then, "old", "INPT_ADMIT", noon(2024, 1, 2)), noon(2024, 5, 20), NoTick)
+	if got := strings.Join(held(row), " "); got != "v3 v2 v1 v0" || d.Count != NotHeld || !d.Changed {
+		t.Errorf("held are %s, decided is %+v", got, d)
 	}
 }
