@@ -34,8 +34,8 @@ type Catalogue struct {
 	NoLapse       []Span
 	Scopes        []KindSet // the distinct sets of strong kinds that benefits accept
 
-	benefits  places
-	kinds     places
+	benefits  map[string]int
+	kinds     map[string]int
 	canonical []byte
 	hash      string
 }
@@ -143,12 +143,14 @@ func (s *KindSet) Add(kind int) { s[kind/64] |= 1 << (kind % 64) }
 
 // BenefitIndex is the place of a benefit in Benefits.
 func (c *Catalogue) BenefitIndex(code string) (int, bool) {
-	return c.benefits.find(code)
+	i, known := c.benefits[code]
+	return i, known
 }
 
 // KindIndex is the place of an evidence kind in Kinds.
 func (c *Catalogue) KindIndex(code string) (int, bool) {
-	return c.kinds.find(code)
+	i, known := c.kinds[code]
+	return i, known
 }
 
 // Canonical is the catalogue's canonical form: see the package comment.

@@ -49,7 +49,7 @@ func Load(file string, text []byte) (*Catalogue, error) {
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("load the catalogue %s: it holds more than one document", file)
 	}
-	l := loader{parser: &parser{file: file}, c: new(Catalogue)}
+	l := loader{parser: &parser{file: file}, c: &Catalogue{benefits: map[string]int{}, kinds: map[string]int{}}}
 	l.load(document.Content[0])
 	if len(l.mistakes) > 0 {
 		slices.SortStableFunc(l.mistakes, func(a, b Mistake) int { return cmp.Or(a.Line-b.Line, strings.Compare(a.Field, b.Field)) })
@@ -168,7 +168,7 @@ func (l *loader) departments(o *object) {
 }
 
 func (l *loader) readBenefits(o *object) {
-	for _, e := range l.entries(o, "benefits", benefitsMax) {
+	for i, e := range l.entries(o, "benefits", benefitsMax) {
 		b := Benefit{Code: e.text("code", false), Name: e.name("name"), Department: e.code("department")}
 		b.CycleMonths = e.number("cycle_months", 12, 1, cycleMonthsMax)
 		b.Rule = Rule(e.oneOf("rule", string(RollingMonthEnd), string(RollingDay), string(FixedWindow), string(Anniversary)))
@@ -193,8 +193,7 @@ func (l *loader) readBenefits(o *object) {
 		b.ExclusiveWith = e.codes("exclusive_with")
 		b.Eligibility = e.text("eligibility", false)
 		l.benefits = append(l.benefits, benefitEntry{e, words(e, "accepts", "all", "own")})
-		l.c.Benefits = append(l.c.Benefits, b)
-		l.c.benefits.add(b.Code)
+		l.c.Benefits, l.c.benefits[b.Code] = append(l.c.Benefits, b), i
 		e.done()
 	}
 }
@@ -258,7 +257,7 @@ func monthDay(o *object, name string) MonthDay {
 }
 
 func (l *loader) readKinds(o *object) {
-	for _, e := range l.entries(o, "evidence_kinds", kindsMax) {
+	for i, e := range l.entries(o, "evidence_kinds", kindsMax) {
 		k := Kind{Code: e.text("code", false), Name: e.name("name"), Source: e.code("source")}
 		if _, given := e.get("strength"); !given {
 			e.wrong("strength", "is missing: strong, weak or adverse")
@@ -277,8 +276,7 @@ func (l *loader) readKinds(o *object) {
 			k.Assurance = assurance[0]
 		}
 		l.kinds = append(l.kinds, entry)
-		l.c.Kinds = append(l.c.Kinds, k)
-		l.c.kinds.add(k.Code)
+		l.c.Kinds, l.c.kinds[k.Code] = append(l.c.Kinds, k), i
 		e.done()
 	}
 }
@@ -310,7 +308,7 @@ func (l *loader) noLapse(o *object) {
 	for i, node := range o.list("no_lapse", false) {
 		s := l.object(node, fmt.Sprintf("no_lapse[%d]", i))
 		span := Span{Benefit: s.text("benefit", false)}
-		if _, known := l.c.benefits.find(span.Benefit); span.Benefit != "" && !known {
+		if _, known := l.c.benefits[span.Benefit]; span.Benefit != "" && !known {
 			s.wrong("benefit", "names %s, which is no benefit of this catalogue", span.Benefit)
 		}
 		from, to := s.date("from"), s.date("to")
@@ -335,7 +333,7 @@ func (l *loader) linkKinds() {
 		k.LiftedByStrong = e.liftedBy == "strong"
 		codes, _ := e.liftedBy.([]string)
 		for _, code := range codes {
-			by, known := l.c.kinds.find(code)
+			by, known := l.c.kinds[code]
 			switch {
 			case !known:
 				e.wrong("lifted_by", "names %s, which is no kind of this catalogue", code)
@@ -356,13 +354,13 @@ func (l *loader) linkBenefits() {
 		e, b := l.benefits[i], &l.c.Benefits[i]
 		l.department(e.object, "department", b.Department)
 		for _, code := range b.ExclusiveWith {
-			if _, known := l.c.benefits.find(code); !known || code == b.Code {
+			if _, known := l.c.benefits[code]; !known || code == b.Code {
 				e.wrong("exclusive_with", "names %s, which is no other benefit of this catalogue", code)
 			}
 		}
 		codes, _ := e.accepts.([]string)
 		for _, code := range codes {
-			if _, known := l.c.kinds.find(code); !known {
+			if _, known := l.c.kinds[code]; !known {
 				e.wrong("accepts", "names %s, which is no kind of this catalogue", code)
 			}
 		}
