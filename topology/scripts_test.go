@@ -1,8 +1,10 @@
 package topology
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"hash"
 	"io"
 	"log"
 	"log/slog"
@@ -98,7 +100,7 @@ func newOnTester(t *testing.T) *onTester {
 	if _, err := m.open(0); err != nil {
 		t.Fatal(err)
 	}
-	processor, err := m.processor(0, []goka.ProcessorOption{goka.WithTester(d.tester), goka.WithLogger(log.New(io.Discard, "", 0))})
+	processor, err := m.processor(0, onGokasTester(d.tester))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,6 +117,24 @@ func newOnTester(t *testing.T) *onTester {
 		}
 	}))
 	return d
+}
+
+// onGokasTester are the options of a processor on Goka's tester, which keeps
+// what is emitted where the engine's own way out copies it.
+func onGokasTester(t *tester.Tester) []goka.ProcessorOption {
+	return []goka.ProcessorOption{
+		goka.WithTester(t), goka.WithLogger(log.New(io.Discard, "", 0)),
+		goka.WithProducerBuilder(func(brokers []string, client string, hasher func() hash.Hash32) (goka.Producer, error) {
+			producer, err := t.ProducerBuilder()(brokers, client, hasher)
+			return copying{producer}, err
+		}),
+	}
+}
+
+type copying struct{ goka.Producer }
+
+func (c copying) EmitWithHeaders(topic, key string, value []byte, headers goka.Headers) *goka.Promise {
+	return c.Producer.EmitWithHeaders(topic, key, bytes.Clone(value), headers)
 }
 
 func (d *onTester) Step(t testing.TB, key string, record any, at schemas.Instant) (all []any) {

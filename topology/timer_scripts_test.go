@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"bytes"
 	"context"
 	"hash"
 	"io"
@@ -191,7 +192,7 @@ func (l listening) Emit(topic, key string, value []byte) *goka.Promise {
 
 func (l listening) EmitWithHeaders(topic, key string, value []byte, _ goka.Headers) *goka.Promise {
 	if slices.Contains(timerOutputs, topic[len(DefaultPrefix):]) {
-		l.depth.said = append(l.depth.said, decodeEvent(l.t, l.depth.codec, key, value))
+		l.depth.said = append(l.depth.said, decodeEvent(l.t, l.depth.codec, key, bytes.Clone(value))) // a step uses the memory again
 	}
 	promise, finish := goka.NewPromiseWithFinisher()
 	finish(nil, nil)
