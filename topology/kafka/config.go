@@ -251,9 +251,6 @@ const (
 	// offsetRetry is the wait between two questions for something that another
 	// member has not finished yet.
 	offsetRetry = 20 * time.Millisecond
-	// markersRetry is the same for positions that meet the markers of the last
-	// transaction, which are a matter of milliseconds.
-	markersRetry = 2 * time.Millisecond
 	// completeEvery is the wait between two looks whether every partition of the
 	// group is somebody's.
 	completeEvery = 2 * time.Second

@@ -115,27 +115,18 @@ func (g *generation) commit(held []*partition, told *Transaction) error {
 	ctx, stop := context.WithTimeout(g.ctx, g.config.Limits.CommitTimeout)
 	defer stop()
 	flushing := time.Now()
-	// The positions travel beside the records: what counts is that both are there
-	// when the transaction is committed.
-	moved, positions := map[*queue]int64{}, make(chan error, 1)
-	if g.produced.Load() > 0 {
-		go func() { positions <- g.sendPositions(ctx, held, moved) }()
-	} else {
-		positions <- nil
-	}
 	err := g.client.Flush(ctx)
-	if err != nil {
-		stop()
-	}
-	notSent := <-positions
 	if cause := context.Cause(g.ctx); cause != nil {
 		return cause // a record was not written; the client would commit all the same
 	}
 	if err != nil {
 		return reset{resetCommit, fmt.Errorf("kafka: flush a transaction: %w", err)}
 	}
-	if notSent != nil {
-		return reset{resetCommit, notSent}
+	moved := map[*queue]int64{}
+	if g.produced.Load() > 0 {
+		if err := g.sendPositions(ctx, held, moved); err != nil {
+			return reset{resetCommit, err}
+		}
 	}
 	told.Flush = time.Since(flushing)
 	ending := time.Now()
@@ -275,7 +266,7 @@ func (g *generation) sendPositions(ctx context.Context, held []*partition, moved
 			}
 			return nil
 		}
-		time.Sleep(markersRetry)
+		time.Sleep(offsetRetry)
 	}
 }
 
