@@ -102,7 +102,7 @@ func (e *engine) command(command *cobra.Command) *cobra.Command {
 			return err
 		}
 		o.Brokers, o.Prefix, o.Logger = kafka.brokers, kafka.prefix, logger()
-		tradeMemory()
+		limitMemory()
 		return e.run(command.Context(), *o)
 	}
 	kafka.flags(command)
