@@ -389,7 +389,8 @@ func TestPendingFollowsItsWorth(t *testing.T) {
 	value := make([]byte, 64<<10)
 	number := 0
 	write := func(again int) {
-		for bytes := int64(0); bytes < s.half.Load(); bytes += int64(len(value)) {
+		half := s.half.Load()
+		for bytes := int64(0); bytes < half; bytes += int64(len(value)) {
 			for range 1 + again {
 				ok(p.Set(fmt.Sprint(number), value))
 				ok(p.Seal(int64(number)))

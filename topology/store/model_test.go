@@ -313,7 +313,8 @@ func rowsOf(p *Partition) rows {
 }
 
 func same(t interface{ Fatalf(string, ...any) }, what string, got, want any) {
-	if g, w := fmt.Sprintf("%q", got), fmt.Sprintf("%q", want); g != w {
+	// %q tells texts apart, and %v numbers, of which %q makes characters.
+	if g, w := fmt.Sprintf("%q %[1]v", got), fmt.Sprintf("%q %[1]v", want); g != w {
 		t.Fatalf("%s: got %s, want %s", what, g, w)
 	}
 }
