@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -149,19 +150,27 @@ func newCertifier(ctx context.Context, o RunOptions) (*member, error) {
 	return m, err
 }
 
-// The memory of the certifier's store. Where a citizen's row changes again soon,
-// rows that wait longer are written less often: of a drain over 200,000 citizens
-// that saved a third of the CPU. In a whole city they do not, and blocks that
-// stay in the cache spare a read for each record: over 1.36 million a fifth. As
-// much as is pending is read again from the changelog after a kill.
+// The memory of the certifier's store. A citizen's row changes again and again: a
+// row that waits costs a lookup in a map to read, and is written when it has
+// changed many times; one that does not wait is a read of a table and a write for
+// each record, twice as much CPU in all. So rows may wait in a share of what the
+// Go runtime may take (see GOMEMLIMIT). As much is read again from the changelog
+// after a kill.
 const (
-	certifierPendingBytes = 192 << 20
-	certifierCacheBytes   = 256 << 20
+	certifierPendingShare = 32
+	certifierPendingMin   = 64 << 20
+	certifierPendingMax   = 2 << 30
+	certifierCacheBytes   = 64 << 20
 )
+
+// certifierPending is how many bytes of rows may wait.
+func certifierPending() int64 {
+	return min(max(debug.SetMemoryLimit(-1)/certifierPendingShare, certifierPendingMin), certifierPendingMax)
+}
 
 // certifies gives a member the certifier's work.
 func (m *member) certifies() {
-	m.pendingBytes, m.cacheBytes = certifierPendingBytes, certifierCacheBytes
+	m.pendingBytes, m.cacheBytes = certifierPending(), certifierCacheBytes
 	m.prepare = func(ctx context.Context) error {
 		codecs, err := newCodecs(ctx, avro.New(m.Registry), m.Prefix)
 		m.begin = func(b *binding) work {

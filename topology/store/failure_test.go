@@ -378,41 +378,6 @@ func TestFrozenBound(t *testing.T) {
 	}
 }
 
-// TestPendingFollowsItsWorth: more rows may wait while they change again before
-// they are written, up to PendingBytes, and fewer when they do not.
-func TestPendingFollowsItsWorth(t *testing.T) {
-	config := testConfig()
-	config.PendingBytes, config.Index = 4*pendingDefault, nil
-	s := must(open(config, vfs.NewMem()))
-	defer func() { ok(s.Close()) }()
-	p := must(s.Partition(0))
-	value := make([]byte, 64<<10)
-	number := 0
-	write := func(again int) {
-		half := s.half.Load()
-		for bytes := int64(0); bytes < half; bytes += int64(len(value)) {
-			for range 1 + again {
-				ok(p.Set(fmt.Sprint(number), value))
-				ok(p.Seal(int64(number)))
-			}
-			number++
-		}
-		ok(s.flush()) // waits for the write, and writes nothing
-	}
-	const least = pendingDefault / 2
-	same(t, "may be pending at first", s.half.Load(), least)
-	write(0)
-	same(t, "of rows that do not change again", s.half.Load(), least)
-	for _, half := range []int64{2 * least, 4 * least, 4 * least} {
-		write(1)
-		same(t, "of rows that change again", s.half.Load(), half)
-	}
-	for _, half := range []int64{2 * least, least, least} {
-		write(0)
-		same(t, "of rows that do not any more", s.half.Load(), half)
-	}
-}
-
 // TestRelievedOnce: of several Seals that find the store full, one begins a
 // write; the others do not write the little that has come since.
 func TestRelievedOnce(t *testing.T) {

@@ -56,14 +56,12 @@ type layers struct {
 type layer struct {
 	rows  map[string][]byte // the newest version; nil: deleted
 	bytes int64
-	puts  int  // how often a row was put
 	moved bool // the position has moved since the layer was new
 }
 
 func newLayer(rows int) *layer { return &layer{rows: make(map[string][]byte, rows)} }
 
 func (l *layer) put(key string, value []byte) {
-	l.puts++
 	if old, is := l.rows[key]; is {
 		l.bytes += int64(len(value) - len(old))
 	} else {
@@ -257,7 +255,7 @@ func (p *Partition) fill(next int64, rows func(pending *layer)) (full bool) {
 	rows(pending)
 	pending.moved = true
 	p.position = next
-	return p.store.pending.Add(pending.bytes-before) >= p.store.half.Load()
+	return p.store.pending.Add(pending.bytes-before) >= p.store.half
 }
 
 // put commits a row.

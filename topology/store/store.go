@@ -11,11 +11,9 @@
 //
 // Set puts a row into a map of its partition, the staged rows. Seal moves them
 // to the pending rows, the newest version only. When all pending rows together
-// reach half of what may be pending they are frozen, and written to Pebble in
+// reach half of Config.PendingBytes they are frozen, and written to Pebble in
 // the background while new maps fill; if those are full before the write ends,
-// Seal waits. How much may be pending follows what it is worth: it doubles, up to
-// Config.PendingBytes, as long as rows change again before they are written, and
-// in a city so large that they do not the memory is better left to the cache. Frozen rows stay readable until the next ones are frozen, as a
+// Seal waits. Frozen rows stay readable until the next ones are frozen, as a
 // cache that costs no memory beyond that bound. A read looks at staged, pending
 // and frozen rows, then in Pebble.
 //
@@ -102,8 +100,7 @@ type Config struct {
 	Owner string
 	// PendingBytes bounds the committed rows in memory [64 MiB]. More of it
 	// saves writes of rows that soon change again; as much of the changelog may
-	// have to be read after a kill. What is more than the default is used only
-	// as long as rows do change again before they are written.
+	// have to be read after a kill.
 	PendingBytes int64
 	// CacheBytes bounds Pebble's block cache [64 MiB].
 	CacheBytes int64
@@ -125,11 +122,6 @@ const (
 	// pendingMax keeps half of PendingBytes, which is one batch, well below the
 	// 4 GB at which Pebble refuses it.
 	pendingMax = 4 << 30
-	// repeatsHigh and repeatsLow are how often a hundred rows were put until they
-	// were written: with as much as the first more may be pending, with less than
-	// the second less.
-	repeatsHigh = 115
-	repeatsLow  = 105
 	// rowOverheadBytes is what a row in a map costs beside its bytes: two
 	// headers, and the map's free slots.
 	rowOverheadBytes = 64
@@ -155,7 +147,7 @@ type Store struct {
 	db        *pebble.DB
 	lock      io.Closer
 	log       *slog.Logger
-	half      atomic.Int64 // of pending rows: this much is frozen at once; see adapt
+	half      int64 // of PendingBytes: this much is frozen at once
 	failed    atomic.Pointer[failure]
 	broken    chan struct{} // closed when failed is set
 	pending   atomic.Int64  // bytes of rows in pending maps
@@ -194,11 +186,10 @@ func open(config Config, fs vfs.FS) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		config: config, log: config.Logger,
+		config: config, log: config.Logger, half: config.PendingBytes / 2,
 		broken: make(chan struct{}), stuck: make(chan struct{}), writer: make(chan struct{}, 1), swelling: 1,
 		partitions: map[int32]*Partition{},
 	}
-	s.half.Store(min(config.PendingBytes, pendingDefault) / 2)
 	s.batch.index = config.Index
 	lock, err := claim(fs, config.Directory, config.Owner)
 	if err != nil {
@@ -261,7 +252,7 @@ func (s *Store) options(fs vfs.FS) *pebble.Options {
 		},
 	}
 	// Pebble takes its memtables, and batches that become one, out of the cache.
-	o.Cache = pebble.NewCache(s.config.CacheBytes + memTableBytes + s.config.PendingBytes/2)
+	o.Cache = pebble.NewCache(s.config.CacheBytes + memTableBytes + min(s.half, pendingDefault/2))
 	for i := range o.Levels {
 		// A filter at each level: half of the questions of a young table are for
 		// rows that do not exist.

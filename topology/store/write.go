@@ -32,7 +32,7 @@ type frozen struct {
 func (s *Store) relieve() error {
 	s.relieving.Lock()
 	defer s.relieving.Unlock()
-	if s.pending.Load() < s.half.Load() {
+	if s.pending.Load() < s.half {
 		return s.failure() // another partition's Seal has done it meanwhile
 	}
 	select {
@@ -41,28 +41,11 @@ func (s *Store) relieve() error {
 		return s.failure()
 	}
 	all := s.freeze(true, s.open()...)
-	s.adapt(all)
 	go func() {
 		s.write(all)
 		<-s.writer
 	}()
 	return s.failure()
-}
-
-// adapt lets more rows wait, or fewer, by how often those that were just frozen
-// had changed before they were.
-func (s *Store) adapt(list []frozen) {
-	puts, rows := 0, 0
-	for _, f := range list {
-		puts, rows = puts+f.layer.puts, rows+len(f.layer.rows)
-	}
-	least, most := min(s.config.PendingBytes, pendingDefault)/2, s.config.PendingBytes/2
-	switch half := s.half.Load(); {
-	case puts*100 >= rows*repeatsHigh:
-		s.half.Store(min(2*half, most))
-	case puts*100 < rows*repeatsLow:
-		s.half.Store(max(half/2, least))
-	}
 }
 
 // apart does what needs the writer's token, and waits until it is done or the
