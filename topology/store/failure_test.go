@@ -390,6 +390,20 @@ func TestRelievedOnce(t *testing.T) {
 	same(t, "frozen", p.layers.Load().frozen == nil, true)
 }
 
+// TestRowsWaitNoLonger: what has waited for long is written by the next Seal,
+// however little it is.
+func TestRowsWaitNoLonger(t *testing.T) {
+	s := must(open(testConfig(), vfs.NewMem()))
+	defer func() { ok(s.Close()) }()
+	p := must(s.Partition(0))
+	for position, wait := range []time.Duration{time.Hour, time.Nanosecond} {
+		s.wait = wait
+		ok(p.Set("a", []byte("row")))
+		ok(p.Seal(int64(position + 1)))
+		same(t, "frozen", p.layers.Load().frozen != nil, wait < time.Hour)
+	}
+}
+
 // TestStagedMapGivenUp: after one large transaction, small ones do not empty a
 // large map each time.
 func TestStagedMapGivenUp(t *testing.T) {

@@ -255,7 +255,8 @@ func (p *Partition) fill(next int64, rows func(pending *layer)) (full bool) {
 	rows(pending)
 	pending.moved = true
 	p.position = next
-	return p.store.pending.Add(pending.bytes-before) >= p.store.half
+	p.store.pending.Add(pending.bytes - before)
+	return p.store.full()
 }
 
 // put commits a row.

@@ -11,9 +11,9 @@
 //
 // Set puts a row into a map of its partition, the staged rows. Seal moves them
 // to the pending rows, the newest version only. When all pending rows together
-// reach half of Config.PendingBytes they are frozen, and written to Pebble in
-// the background while new maps fill; if those are full before the write ends,
-// Seal waits. Frozen rows stay readable until the next ones are frozen, as a
+// reach half of Config.PendingBytes, or a minute has passed, they are frozen, and
+// written to Pebble in the background while new maps fill; if those are full
+// before the write ends, Seal waits. Frozen rows stay readable until the next ones are frozen, as a
 // cache that costs no memory beyond that bound. A read looks at staged, pending
 // and frozen rows, then in Pebble.
 //
@@ -82,6 +82,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/errors"
 	"github.com/cockroachdb/pebble/v2"
@@ -122,6 +123,9 @@ const (
 	// pendingMax keeps half of PendingBytes, which is one batch, well below the
 	// 4 GB at which Pebble refuses it.
 	pendingMax = 4 << 30
+	// waitMax is how long rows may be pending while others are sealed: in calm,
+	// when they never fill their share, a kill then leaves little to read again.
+	waitMax = time.Minute
 	// rowOverheadBytes is what a row in a map costs beside its bytes: two
 	// headers, and the map's free slots.
 	rowOverheadBytes = 64
@@ -147,7 +151,9 @@ type Store struct {
 	db        *pebble.DB
 	lock      io.Closer
 	log       *slog.Logger
-	half      int64 // of PendingBytes: this much is frozen at once
+	half      int64         // of PendingBytes: this much is frozen at once
+	wait      time.Duration // waitMax
+	frozen    atomic.Int64  // when rows were frozen last, nanoseconds since 1970
 	failed    atomic.Pointer[failure]
 	broken    chan struct{} // closed when failed is set
 	pending   atomic.Int64  // bytes of rows in pending maps
@@ -186,11 +192,12 @@ func open(config Config, fs vfs.FS) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		config: config, log: config.Logger, half: config.PendingBytes / 2,
+		config: config, log: config.Logger, half: config.PendingBytes / 2, wait: waitMax,
 		broken: make(chan struct{}), stuck: make(chan struct{}), writer: make(chan struct{}, 1), swelling: 1,
 		partitions: map[int32]*Partition{},
 	}
 	s.batch.index = config.Index
+	s.frozen.Store(time.Now().UnixNano())
 	lock, err := claim(fs, config.Directory, config.Owner)
 	if err != nil {
 		return nil, err

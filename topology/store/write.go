@@ -27,12 +27,19 @@ type frozen struct {
 	position  int64
 }
 
+// full says whether pending rows are to be written: there are too many, or they
+// have waited for long.
+func (s *Store) full() bool {
+	pending := s.pending.Load()
+	return pending >= s.half || pending > 0 && time.Since(time.Unix(0, s.frozen.Load())) >= s.wait
+}
+
 // relieve begins to write everything that is pending, once the write before it
-// has ended, if there is still too much of it.
+// has ended, if it is still to be written.
 func (s *Store) relieve() error {
 	s.relieving.Lock()
 	defer s.relieving.Unlock()
-	if s.pending.Load() < s.half {
+	if !s.full() {
 		return s.failure() // another partition's Seal has done it meanwhile
 	}
 	select {
@@ -40,6 +47,7 @@ func (s *Store) relieve() error {
 	case <-s.broken:
 		return s.failure()
 	}
+	s.frozen.Store(time.Now().UnixNano())
 	all := s.freeze(true, s.open()...)
 	go func() {
 		s.write(all)
