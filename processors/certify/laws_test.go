@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"pgregory.net/rapid"
 
@@ -296,7 +297,7 @@ func TestLawDeterministic(t *testing.T) {
 		_, _, one := live(New(c), facts, same)
 		_, _, other := live(New(c), facts, func(row *Citizen) *Citizen {
 			bytes := AppendRow(nil, &Row{Citizen: *row})
-			if err := DecodeRowInto(&back, bytes); err != nil {
+			if err := DecodeRowInto(&back, unsafe.String(&bytes[0], len(bytes))); err != nil {
 				t.Fatal(err)
 			}
 			clear(before)

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unsafe"
 
 	"github.com/vouch-engine/vouch/schemas"
 )
@@ -45,7 +44,6 @@ type Row struct {
 // rowRoom is memory for reading and writing a row, kept for the next one.
 type rowRoom struct {
 	words     []string
-	unpacked  []byte      // the texts that were packed
 	optionals []optionals // of the entries
 	list      wordList
 }
@@ -226,26 +224,25 @@ func appendEntry(b []byte, e *entry, w *wordList) []byte {
 // DecodeRow reads what AppendRow wrote. The row shares no memory with b.
 func DecodeRow(b []byte) (*Row, error) {
 	row := new(Row)
-	if err := DecodeRowInto(row, slices.Clone(b)); err != nil {
+	if err := DecodeRowInto(row, string(b)); err != nil {
 		return nil, err
 	}
 	return row, nil
 }
 
 // DecodeRowInto is DecodeRow into a row that was used before and whose memory is
-// used again, as by the step that every record takes. The row's texts lie in b,
-// which nobody may change as long as the row is used, and in the row's own
-// memory: what was taken from the row before, decisions above all, has to be used
-// up by now. After an error the row holds nothing of use.
-func DecodeRowInto(row *Row, b []byte) error {
-	if len(b) < 2 {
+// used again, as by the step that every record takes. The row's texts lie in
+// bytes and in the row's own memory: what was taken from the row before, decisions
+// above all, has to be used up by now. After an error the row holds nothing of use.
+func DecodeRowInto(row *Row, bytes string) error {
+	if len(bytes) < 2 {
 		return errors.New("certify: decode row: it is cut off")
 	}
-	if b[0] != rowVersion {
-		return fmt.Errorf("certify: decode row: format %d is not known to this program, which reads %d: use the version that wrote it, or a later one", b[0], rowVersion)
+	if bytes[0] != rowVersion {
+		return fmt.Errorf("certify: decode row: format %d is not known to this program, which reads %d: use the version that wrote it, or a later one", bytes[0], rowVersion)
 	}
-	r := rowReader{rest: textOf(b[2:]), room: row.makeRoom()}
-	parts := b[1]
+	parts := bytes[1]
+	r := rowReader{rest: bytes[2:], room: row.makeRoom()}
 	row.Partition = nil
 	row.Citizen.reset()
 	if parts&partCitizen != 0 {
@@ -263,21 +260,18 @@ func DecodeRowInto(row *Row, b []byte) error {
 	return nil
 }
 
-// textOf is the text that lies in b: b must not change any more.
-func textOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
-
 // reset empties a citizen and keeps the memory.
 func (c *Citizen) reset() {
 	*c = Citizen{entries: c.entries[:0], evidence: c.evidence[:0], paid: c.paid[:0]}
 }
 
 // rowReader reads the parts of a row, one after the other; most texts share the
-// memory of rest, those that were packed that of the room. After a part that is
-// not there all others are zero.
+// memory of rest. After a part that is not there all others are zero.
 type rowReader struct {
-	rest   string
-	room   *rowRoom
-	broken bool
+	rest     string
+	room     *rowRoom
+	unpacked strings.Builder // the texts that were packed, so that they are one allocation
+	broken   bool
 }
 
 // roomMost bounds what is made room for before it is read: a damaged row must
@@ -286,7 +280,7 @@ const roomMost = 64
 
 func (r *rowReader) citizen(c *Citizen) {
 	n := r.count()
-	r.room.words, r.room.unpacked = slices.Grow(r.room.words[:0], min(n, roomMost)), r.room.unpacked[:0]
+	r.room.words = slices.Grow(r.room.words[:0], min(n, roomMost))
 	for ; n > 0 && !r.broken; n-- {
 		r.room.words = append(r.room.words, r.text())
 	}
@@ -438,9 +432,13 @@ func (r *rowReader) text() string {
 	if header&3 == formPlain {
 		return p[size:]
 	}
-	begin := len(r.room.unpacked)
-	r.room.unpacked = unpack(r.room.unpacked, header, p[size:])
-	return textOf(r.room.unpacked[begin:])
+	var room [64]byte
+	if r.unpacked.Cap() == 0 {
+		r.unpacked.Grow(4 * len(room))
+	}
+	begin := r.unpacked.Len()
+	r.unpacked.Write(unpack(room[:0], header, p[size:]))
+	return r.unpacked.String()[begin:]
 }
 
 func (r *rowReader) word() string {
