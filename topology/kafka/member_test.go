@@ -271,7 +271,9 @@ func TestRunEndsInTime(t *testing.T) {
 			if err := m.stop(); err != nil {
 				t.Fatal(err)
 			}
-			if took := time.Since(stopping); took > limit+abortTimeout+time.Second {
+			// What does not end by itself takes a session's or a request's time, not
+			// the few seconds that a busy machine adds.
+			if took := time.Since(stopping); took > limit+abortTimeout+4*time.Second {
 				t.Errorf("it took %v", took)
 			}
 		})
