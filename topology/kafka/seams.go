@@ -127,7 +127,7 @@ func (p *producer) Emit(topic, key string, value []byte) *goka.Promise {
 }
 
 func (p *producer) EmitWithHeaders(topic, key string, value []byte, headers goka.Headers) *goka.Promise {
-	if topic == p.g.config.TableTopic {
+	if topic == p.g.config.TableTopic || p.g.ctx.Err() != nil { // a generation that has ended commits nothing
 		return p.finished
 	}
 	room, session := &p.partition.room, p.partition.session
