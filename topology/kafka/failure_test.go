@@ -119,11 +119,15 @@ func TestRefusedRecordEndsRun(t *testing.T) {
 	if _, err := w.admin.AlterTopicConfigs(context.Background(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: kadm.StringPtr("1000")}}, w.prefix+"out"); err != nil {
 		t.Fatal(err)
 	}
-	w.some(0, 1)
 	noise := make([]byte, 100_000)
 	for i := range noise {
 		noise[i] = byte(rand.Uint32())
 	}
+	w.await("the broker knows the limit that it has confirmed", func() bool {
+		refusal := w.client.ProduceSync(context.Background(), w.record("out", "k", string(noise), 0)).FirstErr()
+		return errors.Is(refusal, kerr.MessageTooLarge)
+	})
+	w.some(0, 1)
 	err := w.member(w.configOn(w.tables, "a", func(ctx goka.Context, value any) {
 		ctx.Emit(goka.Stream(w.prefix+"out"), ctx.Key(), noise)
 	})).wait()
