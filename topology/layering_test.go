@@ -49,7 +49,7 @@ var layers = []layer{
 		remedy: "a script runner knows its processor and nothing that runs it: a depth of its scripts belongs to the tests of topology"},
 	{folders: []string{"topology/kafka"}, may: []string{"github.com/lovoo/goka", "github.com/IBM/sarama", "github.com/twmb/franz-go"},
 		remedy: "topology/kafka knows no citizen and no store: topology/run.go introduces them"},
-	{folders: []string{"topology/store"}, may: []string{"github.com/lovoo/goka/storage", "github.com/cockroachdb"},
+	{folders: []string{"topology/store"}, may: []string{"github.com/lovoo/goka/storage", "github.com/cockroachdb", "github.com/edsrzf/mmap-go"},
 		remedy: "topology/store knows no citizen and no broker: topology/run.go introduces them"},
 	{folders: []string{"topology"},
 		may: []string{"schemas/...", "processors/...", "topology/...", "github.com/prometheus", "github.com/lovoo/goka",

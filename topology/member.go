@@ -36,7 +36,7 @@ type member struct {
 	index   func(key string, row []byte, add func(entry []byte)) error
 	purges  string
 	// Of the store; zero is its default.
-	pendingBytes, cacheBytes int64
+	rowBytes, cacheBytes int64
 
 	mu      sync.Mutex
 	works   map[int32]work // those that are open
@@ -92,7 +92,7 @@ func (m *member) work(ctx context.Context) (err error) {
 	if err := m.prepare(ctx); err != nil {
 		return fmt.Errorf("%s: %w", m.name, err)
 	}
-	if m.store, err = store.Open(store.Config{Directory: m.State, Owner: group, Index: m.index, PendingBytes: m.pendingBytes, CacheBytes: m.cacheBytes, Logger: m.Logger}); err != nil {
+	if m.store, err = store.Open(store.Config{Directory: m.State, Owner: group, Index: m.index, RowBytes: m.rowBytes, CacheBytes: m.cacheBytes, Logger: m.Logger}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.store.Close()) }()

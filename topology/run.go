@@ -150,27 +150,27 @@ func newCertifier(ctx context.Context, o RunOptions) (*member, error) {
 	return m, err
 }
 
-// The memory of the certifier's store. A citizen's row changes again and again: a
-// row that waits costs a lookup in a map to read, and is written when it has
-// changed many times; one that does not wait is a read of a table and a write for
-// each record, twice as much CPU in all. So rows may wait in a share of what the
-// Go runtime may take (see GOMEMLIMIT). As much is read again from the changelog
-// after a kill.
+// The memory of the certifier's store. A citizen's row changes again and again: one
+// that lies in memory costs a lookup to read, and is written when it has changed
+// many times; one that does not is a read of a table and a write for each record,
+// twice as much CPU in all. So rows may take, beside Go's heap, a share of what
+// that may take (see GOMEMLIMIT); they take what they need of it. Of a city of
+// 1.36 million and its year that is 0.7 GiB.
 const (
-	certifierPendingShare = 32
-	certifierPendingMin   = 64 << 20
-	certifierPendingMax   = 2 << 30
-	certifierCacheBytes   = 64 << 20
+	certifierRowShare   = 4
+	certifierRowMin     = 64 << 20
+	certifierRowMax     = 4 << 30
+	certifierCacheBytes = 64 << 20
 )
 
-// certifierPending is how many bytes of rows may wait.
-func certifierPending() int64 {
-	return min(max(debug.SetMemoryLimit(-1)/certifierPendingShare, certifierPendingMin), certifierPendingMax)
+// certifierRowBytes bounds the rows in memory.
+func certifierRowBytes() int64 {
+	return min(max(debug.SetMemoryLimit(-1)/certifierRowShare, certifierRowMin), certifierRowMax)
 }
 
 // certifies gives a member the certifier's work.
 func (m *member) certifies() {
-	m.pendingBytes, m.cacheBytes = certifierPending(), certifierCacheBytes
+	m.rowBytes, m.cacheBytes = certifierRowBytes(), certifierCacheBytes
 	m.prepare = func(ctx context.Context) error {
 		codecs, err := newCodecs(ctx, avro.New(m.Registry), m.Prefix)
 		m.begin = func(b *binding) work {

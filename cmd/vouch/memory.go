@@ -7,9 +7,10 @@ import (
 )
 
 // memoryShare of the machine's memory, or of the container's, is what the heap
-// may take before it is collected whatever GOGC says; the rest is for the
-// store's cache, which lies beside it. GOMEMLIMIT in the environment beats it.
-const memoryShare = 0.7
+// may take before it is collected whatever GOGC says. Rows may take a quarter of
+// that beside it, and the store's cache its part; what is left is the machine's.
+// GOMEMLIMIT in the environment beats it.
+const memoryShare = 0.6
 
 // limitMemory tells the garbage collector how much memory there is.
 func limitMemory() {

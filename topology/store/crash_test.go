@@ -95,7 +95,7 @@ func crashHistory(t *testing.T) (found int64) {
 	t.Logf("seed %d", seed)
 	disk := vfs.NewCrashableMem()
 	config := testConfig()
-	config.PendingBytes = 1 << 20
+	config.RowBytes = 1 << 20
 	s := must(open(config, disk))
 	logs := make([]changelog, partitions)
 	var sealing sync.WaitGroup
@@ -217,7 +217,7 @@ func cutManifest(t *testing.T, random *rand.Rand) (older, damages int) {
 func TestPartitionsSealAtOnce(t *testing.T) {
 	const partitions, transactions = 6, 100
 	config := testConfig()
-	config.PendingBytes = 256 << 10
+	config.RowBytes = 256 << 10
 	disk := vfs.NewMem()
 	s := must(open(config, disk))
 	logs := make([]changelog, partitions)
@@ -247,7 +247,7 @@ func TestPartitionsSealAtOnce(t *testing.T) {
 			default:
 				// A transaction is 80 kB at most, and one may come of each partition
 				// after the limit is reached.
-				if pending, most := s.Stats().PendingBytes, config.PendingBytes+2*partitions*80<<10; pending < 0 || pending > most {
+				if pending, most := s.Stats().PendingBytes, config.RowBytes+2*partitions*80<<10; pending < 0 || pending > most {
 					t.Errorf("%d bytes are pending, more than %d", pending, most)
 					return
 				}

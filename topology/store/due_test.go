@@ -22,7 +22,7 @@ const (
 // dueConfig has an index over the minutes that stand in front of a row.
 func dueConfig(directory string) Config {
 	config := testConfig()
-	config.Directory, config.PendingBytes, config.CacheBytes = directory, 0, 0
+	config.Directory, config.RowBytes, config.CacheBytes = directory, 0, 0
 	config.Index = func(key string, row []byte, add func([]byte)) error {
 		var room [64]byte
 		for n := range dueEntries {

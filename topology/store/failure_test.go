@@ -80,8 +80,8 @@ func TestRefused(t *testing.T) {
 	_, err = open(config, disk)
 	wantError(t, err, "home", "other files", "new directory")
 
-	_, err = open(Config{PendingBytes: -1}, disk)
-	wantError(t, err, "Directory", "Owner", "PendingBytes")
+	_, err = open(Config{RowBytes: -1}, disk)
+	wantError(t, err, "Directory", "Owner", "RowBytes")
 }
 
 func put(disk vfs.FS, path, text string) {
@@ -148,7 +148,7 @@ func TestDiskFull(t *testing.T) {
 			const sentence = "store: write store: no space left on the disk: free space and start again; nothing is lost, the changelog has it"
 			memory, on := vfs.NewCrashableMem(), new(atomic.Bool)
 			config := testConfig()
-			config.PendingBytes = 1 << 20
+			config.RowBytes = 1 << 20
 			s := must(open(config, full(memory, kind, on)))
 			p := must(s.Partition(0))
 			random, logs := rand.New(rand.NewPCG(1, 1)), make([]changelog, 1)
@@ -312,7 +312,7 @@ func TestSealWaits(t *testing.T) {
 		return nil
 	}))
 	config := testConfig()
-	config.PendingBytes, config.Index = 4*flushBytes, nil
+	config.RowBytes, config.Index = 4*flushBytes, nil
 	s := must(open(config, disk))
 	p := must(s.Partition(0))
 	blocked.Store(true)
@@ -320,7 +320,7 @@ func TestSealWaits(t *testing.T) {
 	done := make(chan int64)
 	var sealed atomic.Int64
 	go func() {
-		for n := range int64(2 * config.PendingBytes / rowBytes) {
+		for n := range int64(2 * config.RowBytes / rowBytes) {
 			ok(p.Set(fmt.Sprint(n), make([]byte, rowBytes)))
 			ok(p.Seal(n + 1))
 			sealed.Store(n + 1)
@@ -330,8 +330,8 @@ func TestSealWaits(t *testing.T) {
 	for last := int64(-1); last != sealed.Load() || last == 0; time.Sleep(100 * time.Millisecond) {
 		last = sealed.Load()
 	}
-	if pending := s.Stats().PendingBytes; pending > config.PendingBytes+2*rowBytes {
-		t.Errorf("%d bytes are pending, more than %d", pending, config.PendingBytes)
+	if pending := s.Stats().PendingBytes; pending > config.RowBytes+2*rowBytes {
+		t.Errorf("%d bytes are pending, more than %d", pending, config.RowBytes)
 	}
 	select {
 	case <-done:
@@ -344,40 +344,6 @@ func TestSealWaits(t *testing.T) {
 	same(t, "pending at the end", s.pending.Load()+s.writing.Load(), int64(0))
 }
 
-// TestFrozenBound: what is kept for reading after it was written counts into
-// PendingBytes: a partition that rests gives it up when others need it.
-func TestFrozenBound(t *testing.T) {
-	config := testConfig()
-	config.PendingBytes = 1 << 20
-	s := must(open(config, vfs.NewMem()))
-	defer func() { ok(s.Close()) }()
-	var all []*Partition
-	for n := range int32(4) {
-		p := must(s.Partition(n))
-		all = append(all, p)
-		for row := range 10 {
-			ok(p.Set(fmt.Sprint(row), make([]byte, config.PendingBytes/16)))
-		}
-		ok(p.Seal(1))
-		ok(s.flush()) // waits for the write, and writes nothing
-		held := int64(0)
-		for _, p := range all {
-			l := p.layers.Load()
-			held += l.pending.bytes
-			if l.frozen != nil {
-				held += l.frozen.bytes
-			}
-		}
-		if held == 0 || held > config.PendingBytes {
-			t.Errorf("with %d partitions %d bytes are held, of %d", n+1, held, config.PendingBytes)
-		}
-		if n == 2 {
-			ok(s.flush(p))
-			same(t, "frozen after a flush", p.layers.Load().frozen == nil, true)
-		}
-	}
-}
-
 // TestRelievedOnce: of several Seals that find the store full, one begins a
 // write; the others do not write the little that has come since.
 func TestRelievedOnce(t *testing.T) {
@@ -387,7 +353,7 @@ func TestRelievedOnce(t *testing.T) {
 	ok(p.Set("", nil))
 	ok(p.Seal(1))
 	ok(s.relieve())
-	same(t, "frozen", p.layers.Load().frozen == nil, true)
+	same(t, "freezes", p.memory.epoch-1, uint32(0))
 }
 
 // TestRowsWaitNoLonger: what has waited for long is written by the next Seal,
@@ -400,7 +366,7 @@ func TestRowsWaitNoLonger(t *testing.T) {
 		s.wait = wait
 		ok(p.Set("a", []byte("row")))
 		ok(p.Seal(int64(position + 1)))
-		same(t, "frozen", p.layers.Load().frozen != nil, wait < time.Hour)
+		same(t, "frozen", p.memory.epoch > 1, wait < time.Hour)
 	}
 }
 
@@ -426,7 +392,7 @@ func TestStagedMapGivenUp(t *testing.T) {
 func TestUnreadableRow(t *testing.T) {
 	const secret = "citizen-4711"
 	unreadable := []byte("9")
-	full := bytes.Repeat([]byte("a"), int(testConfig().PendingBytes))
+	full := bytes.Repeat([]byte("a"), int(testConfig().RowBytes))
 	for name, find := range map[string]func(*Partition) error{
 		"seal": func(p *Partition) error {
 			ok(p.Set(secret+"-2", unreadable))

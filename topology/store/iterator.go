@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"maps"
 	"slices"
 	"strings"
 
@@ -19,7 +18,7 @@ func (p *Partition) IteratorWithRange(start, limit []byte) (storage.Iterator, er
 	if err := p.store.failure(); err != nil {
 		return nil, err
 	}
-	// The layers first: what is written to Pebble meanwhile is seen twice, and
+	// Memory first: what is written to Pebble meanwhile is seen twice, and
 	// the same. The other way round it could be missed.
 	over := p.overlay(start, limit)
 	lower, upper := append(appendPrefix(nil, p.number, kindRow), start...), appendPrefix(nil, p.number, kindRow+1)
@@ -42,21 +41,26 @@ type overlaid struct {
 	value []byte // nil: deleted
 }
 
-// overlay gives the rows above Pebble in [start, limit), sorted.
-func (p *Partition) overlay(start, limit []byte) []overlaid {
-	all := map[string][]byte{}
-	l := p.layers.Load()
-	if l.frozen != nil {
-		maps.Copy(all, l.frozen.rows)
-	}
-	maps.Copy(all, l.pending.rows)
-	maps.Copy(all, p.staged)
-	var rows []overlaid
-	for _, key := range slices.Sorted(maps.Keys(all)) {
-		if key >= string(start) && (limit == nil || key < string(limit)) {
-			rows = append(rows, overlaid{key, all[key]})
+// overlay gives the rows that Pebble may not have in [start, limit), sorted.
+func (p *Partition) overlay(start, limit []byte) (rows []overlaid) {
+	within := func(key string) bool { return key >= string(start) && (limit == nil || key < string(limit)) }
+	for key, value := range p.staged {
+		if within(key) {
+			rows = append(rows, overlaid{key, value})
 		}
 	}
+	written := p.written()
+	p.memory.each(func(v version) {
+		key := string(v.key)
+		if _, restaged := p.staged[key]; v.epoch > written && !restaged && within(key) {
+			row := overlaid{key: key}
+			if !v.deleted {
+				row.value = copyOf(v.value)
+			}
+			rows = append(rows, row)
+		}
+	})
+	slices.SortFunc(rows, func(a, b overlaid) int { return strings.Compare(a.key, b.key) })
 	return rows
 }
 

@@ -16,11 +16,11 @@ import (
 	"pgregory.net/rapid"
 )
 
-// testConfig has layers so small that a few rows fill them, and an index over
+// testConfig has so little memory that a few rows fill it, and an index over
 // each word of a row, so that rows share entries, keep some and lose some.
 func testConfig() Config {
 	return Config{
-		Directory: "store", Owner: "test", PendingBytes: 4 << 10, CacheBytes: 1 << 20,
+		Directory: "store", Owner: "test", RowBytes: 4 << 10, CacheBytes: 1 << 20,
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Index: func(_ string, row []byte, add func([]byte)) error {
 			for word := range bytes.SplitSeq(row, []byte(" ")) {

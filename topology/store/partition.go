@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/cockroachdb/errors"
 	"github.com/cockroachdb/pebble/v2"
@@ -36,57 +35,36 @@ type Partition struct {
 	released bool
 	key      []byte // scratch, begins with the prefix of rows
 	outlook  outlook
+	load     load
 
-	// mu guards position and the pending layer: Seal fills it, and another
-	// partition's Seal may freeze it.
-	mu sync.Mutex
-	// layers are read without a lock. They may be exchanged during a read, by
-	// others that hold the same rows.
-	layers atomic.Pointer[layers]
+	// mu guards position, and what is changed of memory: Seal fills it, another
+	// partition's Seal may freeze it, and the writer completes it.
+	mu     sync.Mutex
+	memory *memory
 }
 
 var _ storage.Storage = (*Partition)(nil)
 
-// layers are the committed rows above Pebble.
-type layers struct {
-	pending *layer
-	frozen  *layer // nil, or what is being written or was written last
-}
-
-type layer struct {
-	rows  map[string][]byte // the newest version; nil: deleted
-	bytes int64
-	moved bool // the position has moved since the layer was new
-}
-
-func newLayer(rows int) *layer { return &layer{rows: make(map[string][]byte, rows)} }
-
-func (l *layer) put(key string, value []byte) {
-	if old, is := l.rows[key]; is {
-		l.bytes += int64(len(value) - len(old))
-	} else {
-		l.bytes += int64(len(key) + len(value) + rowOverheadBytes)
-	}
-	l.rows[key] = value
-}
-
-// recent looks for a row above Pebble; a nil value is a deleted row.
+// recent looks for a row without asking Pebble; a nil value is a row that there
+// is not.
 func (p *Partition) recent(key string) (value []byte, is bool) {
 	if value, is = p.staged[key]; is {
 		return value, true
 	}
-	l := p.layers.Load()
-	if value, is = l.pending.rows[key]; is || l.frozen == nil {
-		return value, is
+	if v, is := p.memory.find(key); is {
+		return v.row(), true
 	}
-	value, is = l.frozen.rows[key]
-	return value, is
+	return nil, p.memory.whole
 }
 
-// Get gives the row of a key, nil if there is none.
+// Get gives the row of a key, nil if there is none. It is valid until the next
+// Seal, Restore or Release.
 func (p *Partition) Get(key string) ([]byte, error) {
+	if err := p.store.failure(); err != nil {
+		return nil, err
+	}
 	if value, is := p.recent(key); is {
-		return value, p.store.failure()
+		return value, nil
 	}
 	var value []byte
 	err := p.look(key, func(found []byte) { value = copyOf(found) })
@@ -95,8 +73,11 @@ func (p *Partition) Get(key string) ([]byte, error) {
 
 // Has says whether there is a row of that key.
 func (p *Partition) Has(key string) (bool, error) {
+	if err := p.store.failure(); err != nil {
+		return false, err
+	}
 	if value, is := p.recent(key); is {
-		return value != nil, p.store.failure()
+		return value != nil, nil
 	}
 	has := false
 	err := p.look(key, func([]byte) { has = true })
@@ -105,13 +86,10 @@ func (p *Partition) Has(key string) (bool, error) {
 
 // look calls found with the row that Pebble has of the key, if there is one.
 func (p *Partition) look(key string, found func(value []byte)) error {
-	if err := p.store.failure(); err != nil {
-		return err
-	}
 	p.key = append(p.key[:prefixBytes], key...)
 	value, closer, err := p.store.db.Get(p.key)
 	if errors.Is(err, pebble.ErrNotFound) {
-		return p.store.failure()
+		return p.step()
 	}
 	if err != nil {
 		return p.store.fail("read", err)
@@ -120,10 +98,11 @@ func (p *Partition) look(key string, found func(value []byte)) error {
 	if err := closer.Close(); err != nil {
 		return p.store.fail("read", err)
 	}
-	return p.store.failure()
+	return p.step()
 }
 
-// GetMany gives the rows of keys, each in its key's place, nil if there is none.
+// GetMany gives the rows of keys, each in its key's place, nil if there is none,
+// and valid as one of Get is.
 // For a thousand keys and more it costs about half of what as many Gets do,
 // since it asks Pebble in the order of keys, with one iterator.
 func (p *Partition) GetMany(keys []string) (rows [][]byte, err error) {
@@ -206,9 +185,9 @@ func (p *Partition) Drop() {
 // after them. It waits while too much is pending. An error is that of an
 // earlier write: the store is behind the log then, and does nothing more.
 func (p *Partition) Seal(next int64) error {
-	err := p.commit(next, func(pending *layer) {
+	err := p.commit(next, func(put func(key string, value []byte)) {
 		for key, value := range p.staged {
-			p.put(pending, key, value)
+			put(key, value)
 		}
 	})
 	p.Drop()
@@ -219,19 +198,16 @@ func (p *Partition) Seal(next int64) error {
 // a nil value deletes it; next is the position after them. The rows are the
 // caller's again when it returns, or when the next one is asked for.
 func (p *Partition) Restore(rows iter.Seq2[[]byte, []byte], next int64) error {
-	return p.commit(next, func(pending *layer) {
+	return p.commit(next, func(put func(key string, value []byte)) {
 		for key, value := range rows {
-			if value != nil {
-				value = copyOf(value)
-			}
-			p.put(pending, string(key), value)
+			put(string(key), value)
 		}
 	})
 }
 
-// commit lets fill put rows into the pending layer and moves the position, as
-// one, and relieves the store if it has become full.
-func (p *Partition) commit(next int64, fill func(pending *layer)) error {
+// commit lets fill put rows into memory and moves the position, as one, and
+// relieves the store if it has become full.
+func (p *Partition) commit(next int64, fill func(put func(key string, value []byte))) error {
 	if p.released {
 		panic(fmt.Sprintf("store: partition %d is written after its release", p.number))
 	}
@@ -247,24 +223,24 @@ func (p *Partition) commit(next int64, fill func(pending *layer)) error {
 
 // fill does it, and says whether the store is full. The lock is given back even
 // if the caller's rows panic, or Close would wait for it without an end.
-func (p *Partition) fill(next int64, rows func(pending *layer)) (full bool) {
+func (p *Partition) fill(next int64, rows func(put func(key string, value []byte))) (full bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	pending := p.layers.Load().pending
-	before := pending.bytes
-	rows(pending)
-	pending.moved = true
+	m, share := p.memory, p.store.share.Load()
+	segmentBytes := segmentBytes(share)
+	before, sealed := m.bytes, int64(0)
+	rows(func(key string, value []byte) {
+		m.put(key, value, segmentBytes)
+		sealed += int64(headerBytes + len(key) + len(value))
+		if p.store.config.Index != nil {
+			p.outlook.add(key)
+		}
+	})
+	m.trim(share, sealed, segmentBytes)
+	m.moved = true
 	p.position = next
-	p.store.pending.Add(pending.bytes - before)
+	p.store.pending.Add(m.bytes - before)
 	return p.store.full()
-}
-
-// put commits a row.
-func (p *Partition) put(pending *layer, key string, value []byte) {
-	pending.put(key, value)
-	if p.store.config.Index != nil {
-		p.outlook.add(key)
-	}
 }
 
 // Position is the changelog offset up to which, exclusive, the partition holds
@@ -284,19 +260,19 @@ func (p *Partition) Empty() (bool, error) {
 	return !rows.Next(), rows.Err()
 }
 
-// holds says whether there is a row above Pebble. It seldom looks at more than
-// one, since most are not deletions.
+// holds says whether there is a row that was written since Pebble was. It seldom
+// looks at more than one, since most are not deletions.
 func (p *Partition) holds() bool {
-	l := p.layers.Load()
-	above := []map[string][]byte{p.staged, l.pending.rows}
-	if l.frozen != nil {
-		above = append(above, l.frozen.rows)
+	for _, value := range p.staged {
+		if value != nil {
+			return true
+		}
 	}
-	for _, rows := range above {
-		for key := range rows {
-			if value, _ := p.recent(key); value != nil {
-				return true
-			}
+	m := p.memory
+	for _, at := range m.index {
+		v := versionAt(m.segments, at)
+		if _, restaged := p.staged[string(v.key)]; !v.deleted && !restaged {
+			return true
 		}
 	}
 	return false
@@ -312,10 +288,20 @@ func (p *Partition) Release() error {
 	p.Drop()
 	p.released = true
 	err := p.store.flush(p)
+	if err == nil { // else a write that Pebble stands still in may read it for good
+		p.free()
+	}
 	p.store.mu.Lock()
 	defer p.store.mu.Unlock()
 	delete(p.store.partitions, p.number)
+	p.store.divide()
 	return err
+}
+
+func (p *Partition) free() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.memory.free()
 }
 
 // Open does nothing: Goka opens and closes its storage in each generation, and

@@ -13,7 +13,7 @@ import (
 //	a transaction of 12,000 records: Get, Set, at its end Seal of all partitions
 func BenchmarkPartition(b *testing.B) {
 	config := testConfig()
-	config.Directory, config.PendingBytes, config.Index = b.TempDir(), 0, nil
+	config.Directory, config.RowBytes, config.Index = b.TempDir(), 0, nil
 	b.ReportAllocs()
 	churn(b, config, 100_000, b.N)
 }
@@ -22,7 +22,7 @@ func BenchmarkPartition(b *testing.B) {
 // changes with each write.
 func BenchmarkPartitionIndexed(b *testing.B) {
 	config := testConfig()
-	config.Directory, config.PendingBytes = b.TempDir(), 0
+	config.Directory, config.RowBytes = b.TempDir(), 0
 	config.Index = func(_ string, row []byte, add func([]byte)) error {
 		add(row[:8])
 		return nil
@@ -35,7 +35,7 @@ func BenchmarkPartitionIndexed(b *testing.B) {
 // of 100,000 keys, 10,000 a call.
 func BenchmarkRestore(b *testing.B) {
 	config := testConfig()
-	config.Directory, config.PendingBytes, config.Index = b.TempDir(), 0, nil
+	config.Directory, config.RowBytes, config.Index = b.TempDir(), 0, nil
 	s := must(Open(config))
 	p := must(s.Partition(0))
 	batch := make([]changed, 10_000)
@@ -54,10 +54,10 @@ func BenchmarkRestore(b *testing.B) {
 	}
 }
 
-// TestChurn runs the benchmark's work small, with layers that overflow.
+// TestChurn runs the benchmark's work small, with memory that overflows.
 func TestChurn(t *testing.T) {
 	config := testConfig()
-	config.Directory, config.PendingBytes, config.Index = t.TempDir(), 1<<20, nil
+	config.Directory, config.RowBytes, config.Index = t.TempDir(), 1<<20, nil
 	churn(t, config, 5_000, 50_000)
 }
 

@@ -38,8 +38,8 @@ func (p *Partition) Scan(from, to []byte, f func(entry []byte) bool) error {
 	if err := p.prepare(from, to); err != nil {
 		return err
 	}
-	// The layers first: what is written to Pebble meanwhile has no entry here.
-	above := p.layers.Load()
+	// This first: what is written to Pebble meanwhile has no entry here.
+	written := p.written()
 	table, err := p.index(from, to)
 	if err != nil {
 		return p.store.fail("read", err)
@@ -51,7 +51,7 @@ func (p *Partition) Scan(from, to []byte, f func(entry []byte) bool) error {
 			err = damaged(errIndexEntry)
 			break
 		}
-		if !above.has(row) && !f(entry) {
+		if !p.memory.changed(string(row), written) && !f(entry) {
 			break
 		}
 	}
@@ -74,14 +74,12 @@ func (p *Partition) index(from, to []byte) (*pebble.Iterator, error) {
 	return p.store.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 }
 
-// has says whether a row was written or deleted above Pebble, which then has
-// old entries of it, if any.
-func (l *layers) has(key []byte) bool {
-	if _, is := l.pending.rows[string(key)]; is || l.frozen == nil {
-		return is
-	}
-	_, is := l.frozen.rows[string(key)]
-	return is
+// written is the last epoch that Pebble has. Of a row that has changed since it
+// may have old entries.
+func (p *Partition) written() uint32 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.memory.written
 }
 
 // outlook is what Scan knows of the entries that the rows above Pebble have, so
@@ -178,16 +176,13 @@ func (p *Partition) prepare(from, to []byte) error {
 
 // lookAhead lets nearest count for the fresh rows too.
 func (p *Partition) lookAhead(from []byte) error {
-	o, l := &p.outlook, p.layers.Load()
+	o := &p.outlook
 	for _, key := range o.fresh {
-		row, is := l.pending.rows[key]
-		if !is && l.frozen != nil {
-			row = l.frozen.rows[key]
+		v, is := p.memory.find(key)
+		if !is || v.deleted {
+			continue
 		}
-		if row == nil {
-			continue // deleted, or written meanwhile
-		}
-		if err := p.nearest(key, row, from, &o.nearest); err != nil {
+		if err := p.nearest(key, v.value, from, &o.nearest); err != nil {
 			return err
 		}
 	}

@@ -37,7 +37,7 @@ func TestScanSpares(t *testing.T) {
 	scan := func(from, to string, spares bool, want ...string) {
 		t.Helper()
 		same(t, "entries", entriesOf(p, []byte(from), []byte(to)), want)
-		same(t, fmt.Sprintf("of [%s, %s): pending rows stay", from, to), p.layers.Load().pending.moved, spares)
+		same(t, fmt.Sprintf("of [%s, %s): pending rows stay", from, to), p.memory.moved, spares)
 	}
 	seal("1", "b x")
 	scan("c", "d", true)
@@ -79,9 +79,9 @@ func TestScanHidesOldEntries(t *testing.T) {
 	ok(p.Delete("2"))
 	ok(p.Seal(3))
 	scan()
-	s.freeze(true, p)
+	s.freeze(p)
 	scan()
-	same(t, "rows above Pebble", len(p.layers.Load().frozen.rows), 2)
+	same(t, "rows that Pebble has not", p.memory.changed("1", p.written()) && p.memory.changed("2", p.written()), true)
 }
 
 // TestScanOfWhatIsBeingWritten: a scan waits for a write that may bring entries
@@ -93,7 +93,7 @@ func TestScanOfWhatIsBeingWritten(t *testing.T) {
 	ok(p.Set("1", []byte("a")))
 	ok(p.Seal(1))
 	s.writer <- struct{}{}
-	frozen := s.freeze(true, p)
+	frozen := s.freeze(p)
 	go func() {
 		time.Sleep(20 * time.Millisecond)
 		s.write(frozen)

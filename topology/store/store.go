@@ -9,13 +9,14 @@
 //
 // # A row's way
 //
-// Set puts a row into a map of its partition, the staged rows. Seal moves them
-// to the pending rows, the newest version only. When all pending rows together
-// reach half of Config.PendingBytes, or a minute has passed, they are frozen, and
-// written to Pebble in the background while new maps fill; if those are full
-// before the write ends, Seal waits. Frozen rows stay readable until the next ones are frozen, as a
-// cache that costs no memory beyond that bound. A read looks at staged, pending
-// and frozen rows, then in Pebble.
+// Set puts a row into a map of its partition, the staged rows. Seal appends them
+// to the partition's memory, where the newest version of each counts; it is
+// pending there. When all pending rows together reach half of Config.RowBytes, or
+// a minute has passed, they are frozen, and written to Pebble in the background
+// while others become pending; if those are as many before the write ends, Seal
+// waits. Written rows stay in memory as long as there is room for them. A read
+// looks at staged rows, then at memory, then in Pebble; each read of Pebble pays
+// for loading some more of the partition's rows, if it was opened with any.
 //
 // # The index
 //
@@ -50,13 +51,13 @@
 //
 // # Memory
 //
-// At most PendingBytes of rows in maps, a batch in flight and the memtable that
-// it becomes, of some 16 MiB or, if that is more, of one partition's pending
-// rows, CacheBytes of blocks, filters and indexes of tables, and two
-// memtables of 16 MiB; beyond that, what the open transactions have staged, and
-// those by which pending rows go past their half before the others wait. An
-// index adds the entries of the rows in the batch, and the keys of 4,096 rows a
-// partition.
+// RowBytes of rows, which lie outside of Go's heap (see memory), some 40 bytes
+// for each of them in a map, a batch in flight and the memtable that it becomes,
+// of some 16 MiB or, if that is more, of one partition's pending rows, CacheBytes
+// of blocks, filters and indexes of tables, and two memtables of 16 MiB; beyond
+// that, what the open transactions have staged, and those by which pending rows go
+// past their half before the others wait. An index adds the entries of the rows in
+// the batch, and the keys of 4,096 rows a partition.
 //
 // # Format, version 1
 //
@@ -99,10 +100,12 @@ type Config struct {
 	// Owner names whose rows these are, "vouch.certifier": a directory of
 	// another owner is refused.
 	Owner string
-	// PendingBytes bounds the committed rows in memory [64 MiB]. More of it
-	// saves writes of rows that soon change again; as much of the changelog may
-	// have to be read after a kill.
-	PendingBytes int64
+	// RowBytes bounds the committed rows in memory [64 MiB], of which every open
+	// partition has an equal share. A row that is in memory when it is wanted
+	// costs a tenth of one that is read, and one that soon changes again need not
+	// be written; half of RowBytes of the changelog may have to be read after a
+	// kill, or what a minute has brought.
+	RowBytes int64
 	// CacheBytes bounds Pebble's block cache [64 MiB].
 	CacheBytes int64
 	// Index, if set, calls add for every entry that a row has in the derived
@@ -117,18 +120,15 @@ type Config struct {
 }
 
 const (
-	// pendingDefault and cacheDefault: see Config.
-	pendingDefault = 64 << 20
-	cacheDefault   = 64 << 20
-	// pendingMax keeps half of PendingBytes, which is one batch, well below the
+	// rowDefault and cacheDefault: see Config.
+	rowDefault   = 64 << 20
+	cacheDefault = 64 << 20
+	// rowMax keeps half of RowBytes, of which one batch is a part, well below the
 	// 4 GB at which Pebble refuses it.
-	pendingMax = 4 << 30
+	rowMax = 4 << 30
 	// waitMax is how long rows may be pending while others are sealed: in calm,
 	// when they never fill their share, a kill then leaves little to read again.
 	waitMax = time.Minute
-	// rowOverheadBytes is what a row in a map costs beside its bytes: two
-	// headers, and the map's free slots.
-	rowOverheadBytes = 64
 	// memTableBytes is Pebble's memtable. It holds what a scan or a release
 	// writes; a batch of more than half of it becomes a memtable itself, without
 	// being sorted into a skip list.
@@ -151,7 +151,8 @@ type Store struct {
 	db        *pebble.DB
 	lock      io.Closer
 	log       *slog.Logger
-	half      int64         // of PendingBytes: this much is frozen at once
+	half      int64         // of RowBytes: this much is frozen at once
+	share     atomic.Int64  // of RowBytes, for each open partition
 	wait      time.Duration // waitMax
 	frozen    atomic.Int64  // when rows were frozen last, nanoseconds since 1970
 	failed    atomic.Pointer[failure]
@@ -162,7 +163,7 @@ type Store struct {
 	relieving sync.Mutex    // held by the Seal that begins the next write
 	batch     batcher       // used by who has writer
 	unflushed int           // bytes of batches since the last flush; likewise
-	swelling  float64       // a batch's bytes by those of its layers, as the last one had it; likewise
+	swelling  float64       // a batch's bytes by those of its rows, as the last one had it; likewise
 
 	mu         sync.Mutex
 	partitions map[int32]*Partition // those that are open
@@ -192,7 +193,7 @@ func open(config Config, fs vfs.FS) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		config: config, log: config.Logger, half: config.PendingBytes / 2, wait: waitMax,
+		config: config, log: config.Logger, half: config.RowBytes / 2, wait: waitMax,
 		broken: make(chan struct{}), stuck: make(chan struct{}), writer: make(chan struct{}, 1), swelling: 1,
 		partitions: map[int32]*Partition{},
 	}
@@ -215,8 +216,8 @@ func open(config Config, fs vfs.FS) (*Store, error) {
 }
 
 func (c Config) withDefaults() (Config, error) {
-	if c.PendingBytes == 0 {
-		c.PendingBytes = pendingDefault
+	if c.RowBytes == 0 {
+		c.RowBytes = rowDefault
 	}
 	if c.CacheBytes == 0 {
 		c.CacheBytes = cacheDefault
@@ -231,8 +232,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Owner == "" {
 		all = append(all, errors.New("store: configuration: Owner is empty"))
 	}
-	if c.PendingBytes < 0 || c.PendingBytes > pendingMax {
-		all = append(all, fmt.Errorf("store: configuration: PendingBytes is %d, and may be 1 to %d", c.PendingBytes, int64(pendingMax)))
+	if c.RowBytes < 0 || c.RowBytes > rowMax {
+		all = append(all, fmt.Errorf("store: configuration: RowBytes is %d, and may be 1 to %d", c.RowBytes, int64(rowMax)))
 	}
 	if c.CacheBytes < 0 {
 		all = append(all, errors.New("store: configuration: CacheBytes is negative"))
@@ -259,7 +260,7 @@ func (s *Store) options(fs vfs.FS) *pebble.Options {
 		},
 	}
 	// Pebble takes its memtables, and batches that become one, out of the cache.
-	o.Cache = pebble.NewCache(s.config.CacheBytes + memTableBytes + min(s.half, pendingDefault/2))
+	o.Cache = pebble.NewCache(s.config.CacheBytes + memTableBytes + min(s.half, rowDefault/2))
 	for i := range o.Levels {
 		// A filter at each level: half of the questions of a young table are for
 		// rows that do not exist.
@@ -288,7 +289,6 @@ func (s *Store) Partition(p int32) (*Partition, error) {
 	}
 	partition := &Partition{store: s, number: p, staged: map[string][]byte{}}
 	partition.key = appendPrefix(partition.key, p, kindRow)
-	partition.layers.Store(&layers{pending: newLayer(0)})
 	value, closer, err := s.db.Get(appendPrefix(nil, p, kindPosition))
 	if err == nil {
 		if len(value) == positionBytes {
@@ -301,8 +301,20 @@ func (s *Store) Partition(p int32) (*Partition, error) {
 	if err != nil && !errors.Is(err, pebble.ErrNotFound) {
 		return nil, s.fail("read", err)
 	}
+	isNew := err != nil // no position, no rows
+	partition.memory, partition.load = newMemory(isNew), load{next: appendPrefix(nil, p, kindRow), over: isNew}
 	s.partitions[p] = partition
+	s.divide()
 	return partition, nil
+}
+
+// divide gives every open partition an equal share of RowBytes.
+func (s *Store) divide() { s.share.Store(s.config.RowBytes / int64(max(1, len(s.partitions)))) }
+
+// segmentBytes is the size of a segment of a share, in whole pages.
+func segmentBytes(share int64) int {
+	const page = 4 << 10
+	return int(min(max(share/segmentsOfShare, segmentBytesMin), segmentBytesMax)) / page * page
 }
 
 // Close writes and flushes everything pending, so that the next start need not
@@ -318,13 +330,16 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	err := s.apart(func() {
-		s.write(s.freeze(false, s.open()...))
+		s.write(s.freeze(s.open()...))
 		if s.failure() == nil {
 			s.flushMemTable()
 		}
 	})
 	select {
 	case s.writer <- struct{}{}: // for good; a write that runs on after an error is over
+		for _, p := range s.open() {
+			p.free()
+		}
 	case <-s.stuck:
 	}
 	s.fail("", errClosed) // from now on, if nothing was wrong before

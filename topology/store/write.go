@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
-	"maps"
 	"slices"
 	"time"
 
@@ -23,7 +22,9 @@ const (
 // frozen is what one partition has in a write.
 type frozen struct {
 	partition *Partition
-	layer     *layer
+	versions  []place
+	segments  []*segment // in which they are
+	bytes     int64      // of them
 	position  int64
 }
 
@@ -48,7 +49,7 @@ func (s *Store) relieve() error {
 		return s.failure()
 	}
 	s.frozen.Store(time.Now().UnixNano())
-	all := s.freeze(true, s.open()...)
+	all := s.freeze(s.open()...)
 	go func() {
 		s.write(all)
 		<-s.writer
@@ -80,34 +81,19 @@ func (s *Store) apart(do func()) error {
 
 // flush writes what is pending of some partitions, and returns when Pebble has it.
 func (s *Store) flush(partitions ...*Partition) error {
-	return s.apart(func() {
-		s.write(s.freeze(false, partitions...))
-		if s.failure() != nil {
-			return
-		}
-		for _, p := range partitions {
-			p.mu.Lock()
-			p.layers.Store(&layers{pending: p.layers.Load().pending})
-			p.mu.Unlock()
-		}
-	})
+	return s.apart(func() { s.write(s.freeze(partitions...)) })
 }
 
-// freeze takes what is pending of some partitions, which begin new layers. With
-// all of them at once, those with nothing pending give up their last frozen
-// layer, so that frozen layers never hold more than half of PendingBytes, plus
-// the transactions that filled it; flush gives them up itself.
-func (s *Store) freeze(all bool, partitions ...*Partition) (list []frozen) {
+// freeze takes what is pending of some partitions, which begin new epochs.
+func (s *Store) freeze(partitions ...*Partition) (list []frozen) {
 	for _, p := range partitions {
 		p.mu.Lock()
-		switch l := p.layers.Load(); {
-		case l.pending.moved:
-			list = append(list, frozen{p, l.pending, p.position})
-			p.layers.Store(&layers{pending: newLayer(len(l.pending.rows)), frozen: l.pending})
-			s.writing.Add(l.pending.bytes)
-			s.pending.Add(-l.pending.bytes)
-		case all:
-			p.layers.Store(&layers{pending: l.pending})
+		if m := p.memory; m.moved {
+			s.writing.Add(m.bytes)
+			s.pending.Add(-m.bytes)
+			f := frozen{partition: p, bytes: m.bytes, position: p.position}
+			f.versions, f.segments = m.freeze()
+			list = append(list, f)
 		}
 		p.mu.Unlock()
 	}
@@ -115,8 +101,8 @@ func (s *Store) freeze(all bool, partitions ...*Partition) (list []frozen) {
 	return list
 }
 
-// write puts frozen layers into Pebble, in batches of whole partitions. Its
-// error is the store's.
+// write puts frozen rows into Pebble, in batches of whole partitions. Its error
+// is the store's.
 func (s *Store) write(list []frozen) {
 	for len(list) > 0 {
 		n := s.together(list)
@@ -124,7 +110,7 @@ func (s *Store) write(list []frozen) {
 			s.writeBatch(list[:n])
 		}
 		for _, f := range list[:n] {
-			s.writing.Add(-f.layer.bytes)
+			s.writing.Add(-f.bytes)
 		}
 		list = list[n:]
 	}
@@ -143,6 +129,11 @@ func (s *Store) writeBatch(list []frozen) {
 	if err := s.apply(list); err != nil {
 		s.fail("write", err)
 		return
+	}
+	for _, f := range list {
+		f.partition.mu.Lock()
+		f.partition.memory.complete(f.versions)
+		f.partition.mu.Unlock()
 	}
 	if s.unflushed >= flushBytes {
 		s.flushMemTable()
@@ -188,22 +179,22 @@ func (s *Store) apply(list []frozen) (err error) {
 	return s.db.Apply(batch, pebble.NoSync)
 }
 
-// batchBytes is about what a batch of these layers takes: an estimate spares it
+// batchBytes is about what a batch of these rows takes: an estimate spares it
 // growing, which copies everything. Index entries swell it, by as much as they
 // swelled the last one and a little more.
 func (s *Store) batchBytes(list []frozen) int {
 	bytes := int64(0)
 	for _, f := range list {
-		bytes += f.layer.bytes // the overhead of a row in a map is more than that in a batch
+		bytes += f.bytes // the header of a row in memory is more than that in a batch
 	}
 	return int(float64(bytes) * s.swelling * swellingSpare)
 }
 
-// batcher turns frozen layers into a batch whose keys are sorted, so that they
+// batcher turns frozen rows into a batch whose keys are sorted, so that they
 // enter Pebble in order.
 type batcher struct {
 	index   func(key string, row []byte, add func(entry []byte)) error
-	keys    []string // scratch, as are all below
+	rows    []version // scratch, as are all below
 	row     []byte
 	entries []byte // index keys, one after the other
 	changes []change
@@ -222,43 +213,46 @@ func (b *batcher) add(db *pebble.DB, batch *pebble.Batch, f frozen) (err error) 
 	if err := batch.Set(appendPrefix(nil, number, kindPosition), position, nil); err != nil {
 		return err
 	}
-	b.keys = slices.AppendSeq(b.keys[:0], maps.Keys(f.layer.rows))
-	slices.Sort(b.keys)
-	for _, key := range b.keys {
-		if err := b.addRow(batch, number, key, f.layer.rows[key]); err != nil {
+	b.rows = b.rows[:0]
+	for _, at := range f.versions {
+		b.rows = append(b.rows, versionAt(f.segments, at))
+	}
+	slices.SortFunc(b.rows, func(x, y version) int { return bytes.Compare(x.key, y.key) })
+	for i := range b.rows {
+		if err := b.addRow(batch, number, &b.rows[i]); err != nil {
 			return err
 		}
 	}
 	if b.index != nil {
-		err = b.addIndex(db, batch, f)
+		err = b.addIndex(db, batch, number)
 	}
-	clear(b.keys) // or they would keep the rows' keys alive
+	clear(b.rows) // they point to memory that is given back
 	return err
 }
 
-func (b *batcher) addRow(batch *pebble.Batch, partition int32, key string, value []byte) error {
-	if value == nil {
-		op := batch.DeleteDeferred(prefixBytes + len(key))
-		copy(op.Key[len(appendPrefix(op.Key[:0], partition, kindRow)):], key)
+func (b *batcher) addRow(batch *pebble.Batch, partition int32, v *version) error {
+	if v.deleted {
+		op := batch.DeleteDeferred(prefixBytes + len(v.key))
+		copy(op.Key[len(appendPrefix(op.Key[:0], partition, kindRow)):], v.key)
 		return op.Finish()
 	}
-	op := batch.SetDeferred(prefixBytes+len(key), len(value))
-	copy(op.Key[len(appendPrefix(op.Key[:0], partition, kindRow)):], key)
-	copy(op.Value, value)
+	op := batch.SetDeferred(prefixBytes+len(v.key), len(v.value))
+	copy(op.Key[len(appendPrefix(op.Key[:0], partition, kindRow)):], v.key)
+	copy(op.Value, v.value)
 	return op.Finish()
 }
 
 // addIndex compares the entries of the rows with those of the versions that
 // Pebble has, and adds what changes.
-func (b *batcher) addIndex(db *pebble.DB, batch *pebble.Batch, f frozen) (err error) {
-	number := f.partition.number
+func (b *batcher) addIndex(db *pebble.DB, batch *pebble.Batch, number int32) (err error) {
 	old, err := db.NewIter(&pebble.IterOptions{LowerBound: appendPrefix(nil, number, kindRow), UpperBound: appendPrefix(nil, number, kindRow+1)})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, old.Close()) }()
 	b.entries, b.changes = b.entries[:0], b.changes[:0]
-	for _, key := range b.keys {
+	for _, v := range b.rows {
+		key := string(v.key)
 		b.row = append(appendPrefix(b.row[:0], number, kindRow), key...)
 		if old.SeekPrefixGE(b.row) { // the whole key is the prefix, so filters spare reads
 			err = b.derive(number, key, old.Value(), false)
@@ -266,8 +260,8 @@ func (b *batcher) addIndex(db *pebble.DB, batch *pebble.Batch, f frozen) (err er
 		if err := errors.Join(err, old.Error()); err != nil {
 			return err
 		}
-		if row := f.layer.rows[key]; row != nil {
-			if err := b.derive(number, key, row, true); err != nil {
+		if !v.deleted {
+			if err := b.derive(number, key, v.value, true); err != nil {
 				return err
 			}
 		}
