@@ -36,10 +36,7 @@ func (p *Partition) step() (err error) {
 	p.mu.Lock()
 	more := table.First()
 	for n := 0; more && n < loadRows; n++ {
-		key := string(table.Key()[prefixBytes:])
-		if _, is := m.find(key); !is {
-			m.add(key, table.Value(), segmentBytes(share))
-		}
+		m.add(string(table.Key()[prefixBytes:]), table.Value(), segmentBytes(share))
 		more = table.Next()
 	}
 	p.mu.Unlock()

@@ -113,23 +113,30 @@ func (m *memory) hash(key string) uint64 { return maphash.String(m.seed, key) & 
 
 // find gives the newest version of a row.
 func (m *memory) find(key string) (v version, is bool) {
-	_, v, is = m.look(m.hash(key), key)
-	return v, is
+	at, _ := m.look(m.hash(key), key)
+	if at == 0 {
+		return version{}, false
+	}
+	return versionAt(m.segments, at), true
 }
 
-func (m *memory) look(hash uint64, key string) (at place, v version, is bool) {
-	if at, is = m.index[hash]; is {
-		if v = versionAt(m.segments, at); string(v.key) == key {
-			return at, v, true
-		}
+// look gives the place of the newest version of a row, 0 if it is not in memory,
+// and whether twins has it, or is to have it.
+func (m *memory) look(hash uint64, key string) (at place, twin bool) {
+	at, is := m.index[hash]
+	if is && m.isOf(at, key) {
+		return at, false
 	}
-	if len(m.twins) == 0 {
-		return 0, version{}, false
+	if at, twin = m.twins[key]; twin {
+		return at, true
 	}
-	if at, is = m.twins[key]; is {
-		return at, versionAt(m.segments, at), true
-	}
-	return 0, version{}, false
+	return 0, is
+}
+
+// isOf says whether a version is one of a row.
+func (m *memory) isOf(at place, key string) bool {
+	v := versionAt(m.segments, at)
+	return string(v.key) == key
 }
 
 // each calls f for the newest version of every row.
@@ -152,11 +159,13 @@ func (m *memory) changed(key string, after uint32) bool {
 // which is pending then. A segment that is needed for it has segmentBytes.
 func (m *memory) put(key string, value []byte, segmentBytes int) {
 	pending, hash := len(m.pending), m.hash(key)
-	if at, old, is := m.look(hash, key); is {
-		m.bury(at, old.bytes())
-		if old.epoch == m.epoch {
-			pending = old.pending
-			m.bytes -= old.bytes()
+	old, twin := m.look(hash, key)
+	if old != 0 {
+		v := versionAt(m.segments, old)
+		m.bury(old, v.bytes())
+		if v.epoch == m.epoch {
+			pending = v.pending
+			m.bytes -= v.bytes()
 		}
 	}
 	at, bytes := m.write(key, value, m.epoch, pending, segmentBytes)
@@ -166,13 +175,16 @@ func (m *memory) put(key string, value []byte, segmentBytes int) {
 	} else {
 		m.pending[pending] = at
 	}
-	m.place(hash, key, at)
+	m.place(hash, key, at, twin)
 }
 
-// add takes a row that Pebble has and memory has not.
+// add takes a row that Pebble has, unless memory has it.
 func (m *memory) add(key string, value []byte, segmentBytes int) {
-	at, _ := m.write(key, value, 0, 0, segmentBytes)
-	m.place(m.hash(key), key, at)
+	hash := m.hash(key)
+	if old, twin := m.look(hash, key); old == 0 {
+		at, _ := m.write(key, value, 0, 0, segmentBytes)
+		m.place(hash, key, at, twin)
+	}
 }
 
 // write appends a version.
@@ -198,17 +210,12 @@ func (m *memory) bury(at place, bytes int64) {
 }
 
 // place notes where the newest version of a row is.
-func (m *memory) place(hash uint64, key string, at place) {
-	first, is := m.index[hash]
-	if is {
-		other := versionAt(m.segments, first)
-		is = string(other.key) != key
-	}
-	if _, twin := m.twins[key]; twin || is {
+func (m *memory) place(hash uint64, key string, at place, twin bool) {
+	if twin {
 		m.twins[strings.Clone(key)] = at
-		return
+	} else {
+		m.index[hash] = at
 	}
-	m.index[hash] = at
 }
 
 // room gives the place behind all versions, and counts what comes there as
