@@ -52,3 +52,42 @@ func TestLoad(t *testing.T) {
 		})
 	}
 }
+
+// TestLoadStops: a partition that has forgotten a row it had loaded does not go
+// on as if it had it, though there is room again.
+func TestLoadStops(t *testing.T) {
+	const rows, rowBytes = 4 * loadRows, 200
+	config := withDirectory(testConfig(), t.TempDir())
+	config.RowBytes, config.Index = rows*rowBytes/2, nil
+	s := must(Open(config))
+	p, position := must(s.Partition(0)), int64(0)
+	seal := func() {
+		position++
+		ok(p.Seal(position))
+		ok(s.flush(p))
+	}
+	for n := range rows {
+		ok(p.Set(fmt.Sprintf("%04d", n), make([]byte, rowBytes)))
+	}
+	seal()
+	ok(s.Close())
+	s = must(Open(config))
+	defer func() { ok(s.Close()) }()
+	p = must(s.Partition(0))
+	must(p.Get("none"))
+	same(t, "loaded", p.memory.live > 0, true)
+	passing := 0
+	for ; !p.memory.lost; passing++ {
+		ok(p.Set(fmt.Sprint("passing", passing), make([]byte, rowBytes)))
+		seal()
+	}
+	for n := range passing {
+		ok(p.Delete(fmt.Sprint("passing", n)))
+	}
+	seal()
+	same(t, "room to load", float64(p.memory.live) < loadUtilization*float64(config.RowBytes), true)
+	for n := range rows {
+		same(t, "row", len(must(p.Get(fmt.Sprintf("%04d", n)))), rowBytes)
+	}
+	same(t, "whole", p.memory.whole, false)
+}
