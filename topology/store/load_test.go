@@ -58,7 +58,7 @@ func TestLoad(t *testing.T) {
 func TestLoadStops(t *testing.T) {
 	const rows, rowBytes = 4 * loadRows, 200
 	config := withDirectory(testConfig(), t.TempDir())
-	config.RowBytes, config.Index = rows*rowBytes/2, nil
+	config.RowBytes, config.Index = 2*rows*rowBytes, nil
 	s := must(Open(config))
 	p, position := must(s.Partition(0)), int64(0)
 	seal := func() {
