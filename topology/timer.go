@@ -1,7 +1,6 @@
 package topology
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strconv"
@@ -289,7 +288,7 @@ type timerRows struct{ scratch []byte }
 
 func (c *timerRows) Encode(value any) ([]byte, error) {
 	c.scratch = remind.AppendRow(c.scratch[:0], value.(*remind.Row))
-	return bytes.Clone(c.scratch), nil
+	return c.scratch, nil
 }
 
 func (c *timerRows) Decode(bytes []byte) (any, error) { return remind.DecodeRow(bytes) }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/IBM/sarama"
 	"github.com/lovoo/goka"
+
+	"github.com/vouch-engine/vouch/topology/pieces"
 )
 
 // The seams are the interfaces by which Goka reaches Kafka. Goka has one
@@ -131,10 +133,10 @@ func (p *producer) EmitWithHeaders(topic, key string, value []byte, headers goka
 		return p.finished
 	}
 	room, session := &p.partition.room, p.partition.session
-	record := room.record()
-	record.Topic, record.Key, record.Partition = topic, copyIn(room, key), byKey
+	record := room.records.One()
+	record.Topic, record.Key, record.Partition = topic, pieces.Copy(&room.bytes, key), byKey
 	if value != nil {
-		record.Value = copyIn(room, value)
+		record.Value = pieces.Copy(&room.bytes, value)
 	}
 	// Messages are processed, and marked, one after the other.
 	record.Timestamp = session.handed[session.marked.Load()].Timestamp

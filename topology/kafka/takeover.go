@@ -146,7 +146,7 @@ func (g *generation) startPartition(ctx context.Context, id int32, offsets map[s
 		return fatalf("kafka: open the table of partition %d: %w", id, err)
 	}
 	_, generation := g.client.GroupMetadata()
-	p := &partition{id: id, table: table, session: newSession(g.config.Inputs, id, generation), ended: make(chan struct{}), first: g.config.First != nil}
+	p := &partition{id: id, table: table, session: newSession(g.config.Inputs, id, generation), room: newRoom(), ended: make(chan struct{}), first: g.config.First != nil}
 	err = g.restore(ctx, p, ends)
 	if err == nil {
 		err = g.position(p, offsets, ends)

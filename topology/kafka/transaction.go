@@ -11,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/vouch-engine/vouch/topology/pieces"
 )
 
 // transaction processes what is buffered, and what comes in the meantime up to
@@ -169,8 +171,8 @@ func (g *generation) sendRows(p *partition) error {
 	}
 	err := p.table.Staged(func(key string, value []byte) error {
 		p.rows++
-		record := p.room.record()
-		record.Topic, record.Partition, record.Key, record.Value = g.config.TableTopic, p.id, copyIn(&p.room, key), value
+		record := p.room.records.One()
+		record.Topic, record.Partition, record.Key, record.Value = g.config.TableTopic, p.id, pieces.Copy(&p.room.bytes, key), value
 		g.client.Produce(g.ctx, record, acknowledged)
 		return nil
 	})

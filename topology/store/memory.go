@@ -30,6 +30,7 @@ type memory struct {
 
 	segments []*segment // by number; nil: that number is free, as 0 is always
 	head     *segment   // takes what is appended; nil: none yet
+	empty    *segment   // was given back, for when the next one is needed; or nil
 	used     int64      // bytes of segments
 	live     int64      // bytes of newest versions
 	whole    bool       // there is no row but those in memory
@@ -233,7 +234,8 @@ func (m *memory) room(bytes int, epoch uint32, segmentBytes int) (at place, room
 	return at, room
 }
 
-// extend begins a segment.
+// extend begins a segment, in memory that was used before if there is some: the
+// machine clears what is new.
 func (m *memory) extend(bytes int) {
 	number := 1 // no version is at place 0
 	for number < len(m.segments) && m.segments[number] != nil {
@@ -246,7 +248,11 @@ func (m *memory) extend(bytes int) {
 	if m.head != nil {
 		age = m.head.age + 1
 	}
-	m.head = newSegment(number, age, bytes)
+	if m.empty != nil && len(m.empty.memory) >= bytes {
+		m.head, m.empty = &segment{memory: m.empty.memory, number: number, age: age}, nil
+	} else {
+		m.head = newSegment(number, age, bytes)
+	}
 	m.segments[number] = m.head
 	m.used += int64(len(m.head.memory))
 }
@@ -318,7 +324,11 @@ func (m *memory) giveBack(s *segment, forget bool, segmentBytes int) {
 	}
 	m.segments[s.number] = nil
 	m.used -= int64(len(s.memory))
-	s.free()
+	if m.empty == nil && len(s.memory) == segmentBytes {
+		m.empty = s
+	} else {
+		s.free()
+	}
 }
 
 // freeze begins an epoch. It gives the versions of the last one, and the
@@ -338,7 +348,7 @@ func (m *memory) complete(versions []place) {
 
 // free gives everything back.
 func (m *memory) free() {
-	for _, s := range m.segments {
+	for _, s := range append(m.segments, m.empty) {
 		if s != nil {
 			s.free()
 		}

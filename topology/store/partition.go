@@ -10,6 +10,8 @@ import (
 	"github.com/cockroachdb/errors"
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/lovoo/goka/storage"
+
+	"github.com/vouch-engine/vouch/topology/pieces"
 )
 
 const (
@@ -18,18 +20,21 @@ const (
 	// one is given up when a transaction has used less than a stagedUsed-th.
 	stagedKept = 8192
 	stagedUsed = 8
+	// roomBytes are taken at once for values of staged rows.
+	roomBytes = 64 << 10
 )
 
 // Partition is one partition of the table. It is Goka's storage, and what the
 // runtime of transactions calls a table.
 //
-// One goroutine calls it at a time. Values that it gives or is given are shared
-// with it: neither side changes them, except those of Restore.
+// One goroutine calls it at a time. Values that it is given it copies; those that
+// it gives are not changed by who has them.
 type Partition struct {
 	store  *Store
 	number int32
 
 	staged   map[string][]byte // nil: deleted
+	room     pieces.Of[byte]   // has the values of staged
 	peak     int               // most rows that staged has held
 	position int64
 	released bool
@@ -141,9 +146,11 @@ func (p *Partition) GetMany(keys []string) (rows [][]byte, err error) {
 // copyOf is never nil, which would mean deleted.
 func copyOf(value []byte) []byte { return append(make([]byte, 0, len(value)), value...) }
 
-// Set stages a row. The value is the store's from now on; nil deletes the row,
-// as it does in the changelog.
+// Set stages a copy of a row; nil deletes the row, as it does in the changelog.
 func (p *Partition) Set(key string, value []byte) error {
+	if value != nil {
+		value = pieces.Copy(&p.room, value)
+	}
 	p.staged[key] = value
 	if p.store.config.Index != nil {
 		p.outlook.stage(key)
@@ -159,7 +166,7 @@ func (p *Partition) Delete(key string) error {
 
 // Staged calls f for every row that was written since the last Seal or Drop,
 // the newest version only, until it returns an error, which Staged returns; a
-// nil value means deleted.
+// nil value means deleted. Values are valid until Seal, and for ever after Drop.
 func (p *Partition) Staged(f func(key string, value []byte) error) error {
 	for key, value := range p.staged {
 		if err := f(key, value); err != nil {
@@ -169,8 +176,14 @@ func (p *Partition) Staged(f func(key string, value []byte) error) error {
 	return nil
 }
 
-// Drop forgets the staged rows.
+// Drop forgets the staged rows. Who was given their values may still have them:
+// a client that is being closed sends what it has.
 func (p *Partition) Drop() {
+	p.room = pieces.New[byte](roomBytes)
+	p.unstage()
+}
+
+func (p *Partition) unstage() {
 	p.outlook.settled()
 	p.peak = max(p.peak, len(p.staged))
 	if p.peak > stagedKept && len(p.staged) < p.peak/stagedUsed {
@@ -190,7 +203,8 @@ func (p *Partition) Seal(next int64) error {
 			put(key, value)
 		}
 	})
-	p.Drop()
+	p.unstage()
+	p.room.Reset()
 	return err
 }
 

@@ -90,6 +90,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/vouch-engine/vouch/topology/pieces"
 )
 
 // Config says where a store is and how much memory it may use. Directory and
@@ -287,7 +289,7 @@ func (s *Store) Partition(p int32) (*Partition, error) {
 	if s.partitions[p] != nil {
 		return nil, fmt.Errorf("store: partition %d of %s is open already; release it first", p, s.config.Directory)
 	}
-	partition := &Partition{store: s, number: p, staged: map[string][]byte{}}
+	partition := &Partition{store: s, number: p, staged: map[string][]byte{}, room: pieces.New[byte](roomBytes)}
 	partition.key = appendPrefix(partition.key, p, kindRow)
 	value, closer, err := s.db.Get(appendPrefix(nil, p, kindPosition))
 	if err == nil {
