@@ -86,6 +86,7 @@ public final class Main implements Peer {
                         .setDeliveryGuarantee(DeliveryGuarantee.EXACTLY_ONCE)
                         .setTransactionalIdPrefix(prefix + "certifier")
                         .setTransactionNamingStrategy(TransactionNamingStrategy.POOLING)
+                        .setProperty(ProducerConfig.COMPRESSION_TYPE_CONFIG, COMPRESSION)
                         .setProperty(ProducerConfig.TRANSACTION_TIMEOUT_CONFIG, String.valueOf(TRANSACTION_TIMEOUT.toMillis()))
                         .build())
                 .uid("outputs");

@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Properties;
 import java.util.concurrent.CompletableFuture;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
+import org.apache.kafka.clients.producer.ProducerConfig;
 import org.apache.kafka.streams.CloseOptions;
 import org.apache.kafka.streams.KafkaStreams;
 import org.apache.kafka.streams.StreamsConfig;
@@ -33,6 +34,7 @@ public final class Main implements Peer {
         p.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, THREADS);
         p.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, flags.millisOr("commit", "100ms"));
         p.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, cache);
+        p.put(StreamsConfig.producerPrefix(ProducerConfig.COMPRESSION_TYPE_CONFIG), COMPRESSION);
         p.put(StreamsConfig.consumerPrefix(ConsumerConfig.SESSION_TIMEOUT_MS_CONFIG), SESSION_TIMEOUT_MILLIS);
         // A static member, as the engine's are: one that comes back after a crash need not wait until it is missed.
         String directory = Path.of(flags.required("state")).toAbsolutePath().normalize().toString();

@@ -13,6 +13,9 @@ public interface Peer {
     /** How long a peer may take to end once it is told to. */
     Duration END = Duration.ofSeconds(12);
 
+    /** What is produced is compressed with, as the engine and the peers in Go do by default. */
+    String COMPRESSION = "snappy";
+
     /** Starts, calls ready once it processes, and returns only when it has failed. */
     void run(Runnable ready) throws Exception;
 
