@@ -154,7 +154,11 @@ func TestDiskFull(t *testing.T) {
 			random, logs := rand.New(rand.NewPCG(1, 1)), make([]changelog, 1)
 			var err error
 			for n := 0; err == nil && n < 5000; n++ {
-				on.Store(n >= 1000)
+				if n == 1000 {
+					ok(s.flush(p))
+					s.flushMemTable()
+					on.Store(true)
+				}
 				err = transact(p, &logs[0], random)
 			}
 			wantError(t, err, sentence)
@@ -366,6 +370,7 @@ func TestRowsWaitNoLonger(t *testing.T) {
 		s.wait = wait
 		ok(p.Set("a", []byte("row")))
 		ok(p.Seal(int64(position + 1)))
+		ok(s.flush()) // waits for the write, and writes nothing
 		same(t, "frozen", p.memory.epoch > 1, wait < time.Hour)
 	}
 }

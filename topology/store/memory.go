@@ -261,9 +261,10 @@ func (m *memory) extend(bytes int) {
 // over some of it: in proportion to what was sealed since the last trim.
 func (m *memory) trim(share, sealed int64, segmentBytes int) {
 	for budget := trimBytes * sealed; budget > 0; {
-		pinned := float64(m.bytes + m.writing) // which cannot be forgotten
-		tight := float64(m.live) > utilization*float64(share) && pinned < utilization*float64(m.live)
-		most := max(min(float64(m.live)/utilization, float64(share)), pinned/utilization)
+		live := float64(m.live)
+		bound := min(float64(m.bytes+m.writing), live) // cannot be forgotten
+		tight := live > utilization*float64(share) && bound < utilization*live
+		most := max(min(live/utilization, float64(share)), bound/utilization)
 		if float64(m.used) <= most+2*float64(segmentBytes) {
 			return
 		}

@@ -93,10 +93,10 @@ func TestScanOfWhatIsBeingWritten(t *testing.T) {
 	ok(p.Set("1", []byte("a")))
 	ok(p.Seal(1))
 	s.writer <- struct{}{}
-	frozen := s.freeze(p)
+	f, _ := s.freeze(p)
 	go func() {
 		time.Sleep(20 * time.Millisecond)
-		s.write(frozen)
+		s.writeBatch([]frozen{f})
 		<-s.writer
 	}()
 	same(t, "entries", entriesOf(p, []byte("a"), nil), []string{"a"})

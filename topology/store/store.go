@@ -12,11 +12,12 @@
 // Set puts a row into a map of its partition, the staged rows. Seal appends them
 // to the partition's memory, where the newest version of each counts; it is
 // pending there. When all pending rows together reach half of Config.RowBytes, or
-// a minute has passed, they are frozen, and written to Pebble in the background
-// while others become pending; if those are as many before the write ends, Seal
-// waits. Written rows stay in memory as long as there is room for them. A read
-// looks at staged rows, then at memory, then in Pebble; each read of Pebble pays
-// for loading some more of the partition's rows, if it was opened with any.
+// a minute has passed, they are written to Pebble in the background, partition by
+// partition, while others become pending; if all of RowBytes is pending or being
+// written, Seal waits. Written rows stay in memory as long as there is room for
+// them. A read looks at staged rows, then at memory, then in Pebble; each read of
+// Pebble pays for loading some more of the partition's rows, if it was opened with
+// any.
 //
 // # The index
 //
@@ -332,7 +333,7 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	err := s.apart(func() {
-		s.write(s.freeze(s.open()...))
+		s.write(s.open()...)
 		if s.failure() == nil {
 			s.flushMemTable()
 		}

@@ -35,8 +35,9 @@ func (s *Store) full() bool {
 	return pending >= s.half || pending > 0 && time.Since(time.Unix(0, s.frozen.Load())) >= s.wait
 }
 
-// relieve begins to write everything that is pending, once the write before it
-// has ended, if it is still to be written.
+// relieve begins to write everything that is pending, if it is still to be
+// written. If a write is under way it is waited for only when there is no room
+// for what comes meanwhile.
 func (s *Store) relieve() error {
 	s.relieving.Lock()
 	defer s.relieving.Unlock()
@@ -45,13 +46,20 @@ func (s *Store) relieve() error {
 	}
 	select {
 	case s.writer <- struct{}{}:
-	case <-s.broken:
-		return s.failure()
+	default:
+		if s.pending.Load()+s.writing.Load() < s.config.RowBytes {
+			return s.failure()
+		}
+		select {
+		case s.writer <- struct{}{}:
+		case <-s.broken:
+			return s.failure()
+		}
 	}
 	s.frozen.Store(time.Now().UnixNano())
-	all := s.freeze(s.open()...)
+	all := s.open()
 	go func() {
-		s.write(all)
+		s.write(all...)
 		<-s.writer
 	}()
 	return s.failure()
@@ -81,52 +89,51 @@ func (s *Store) apart(do func()) error {
 
 // flush writes what is pending of some partitions, and returns when Pebble has it.
 func (s *Store) flush(partitions ...*Partition) error {
-	return s.apart(func() { s.write(s.freeze(partitions...)) })
+	return s.apart(func() { s.write(partitions...) })
 }
 
-// freeze takes what is pending of some partitions, which begin new epochs.
-func (s *Store) freeze(partitions ...*Partition) (list []frozen) {
-	for _, p := range partitions {
-		p.mu.Lock()
-		if m := p.memory; m.moved {
-			s.writing.Add(m.bytes)
-			s.pending.Add(-m.bytes)
-			f := frozen{partition: p, bytes: m.bytes, position: p.position}
-			f.versions, f.segments = m.freeze()
+// write puts what is pending of some partitions into Pebble. Each is frozen when
+// its turn comes, and so that its memory is bound for as short as can be; so many
+// are one batch that it becomes a memtable itself, and no more, since it is in
+// memory twice until it is flushed. Its error is the store's.
+func (s *Store) write(partitions ...*Partition) {
+	slices.SortFunc(partitions, func(a, b *Partition) int { return int(a.number) - int(b.number) })
+	var list []frozen
+	for n, p := range partitions {
+		if s.failure() != nil {
+			return
+		}
+		if f, is := s.freeze(p); is {
 			list = append(list, f)
 		}
-		p.mu.Unlock()
-	}
-	slices.SortFunc(list, func(a, b frozen) int { return int(a.partition.number) - int(b.partition.number) })
-	return list
-}
-
-// write puts frozen rows into Pebble, in batches of whole partitions. Its error
-// is the store's.
-func (s *Store) write(list []frozen) {
-	for len(list) > 0 {
-		n := s.together(list)
-		if s.failure() == nil {
-			s.writeBatch(list[:n])
+		if len(list) > 0 && (n == len(partitions)-1 || s.batchBytes(list) >= batchBytesMin) {
+			s.writeBatch(list)
+			list = nil
 		}
-		for _, f := range list[:n] {
-			s.writing.Add(-f.bytes)
-		}
-		list = list[n:]
 	}
 }
 
-// together says how many partitions are one batch: so many that it becomes a
-// memtable itself, and no more, since it is in memory twice until it is flushed.
-func (s *Store) together(list []frozen) (n int) {
-	for bytes := 0; n < len(list) && bytes < batchBytesMin; n++ {
-		bytes += s.batchBytes(list[n : n+1])
+// freeze takes what is pending of a partition, if it has moved.
+func (s *Store) freeze(p *Partition) (f frozen, is bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m := p.memory
+	if !m.moved {
+		return frozen{}, false
 	}
-	return n
+	s.writing.Add(m.bytes)
+	s.pending.Add(-m.bytes)
+	f = frozen{partition: p, bytes: m.bytes, position: p.position}
+	f.versions, f.segments = m.freeze()
+	return f, true
 }
 
 func (s *Store) writeBatch(list []frozen) {
-	if err := s.apply(list); err != nil {
+	err := s.apply(list)
+	for _, f := range list {
+		s.writing.Add(-f.bytes)
+	}
+	if err != nil {
 		s.fail("write", err)
 		return
 	}
