@@ -43,6 +43,7 @@ const (
 	metricBuild      = "vouch_build_info"
 
 	metricStoreDisk    = "vouch_store_disk_bytes"
+	metricStoreMemory  = "vouch_store_memory_bytes"
 	metricStorePending = "vouch_store_pending_bytes"
 	metricStoreHits    = "vouch_store_cache_hits_total"
 	metricStoreMisses  = "vouch_store_cache_misses_total"
@@ -227,6 +228,7 @@ func (m *Metrics) watch(stats func() store.Stats, passing func() int, registry *
 	}
 	gauge(metricPassing, "Partitions that go over their citizens anew before they take records.", func() float64 { return float64(passing()) })
 	gauge(metricStoreDisk, "Bytes of the files of the local state.", func() float64 { return float64(stats().DiskBytes) })
+	gauge(metricStoreMemory, "Bytes of memory that rows take, beside Go's heap.", func() float64 { return float64(stats().MemoryBytes) })
 	gauge(metricStorePending, "Bytes of committed rows that are not in its files yet.", func() float64 { return float64(stats().PendingBytes) })
 	counter(metricStoreHits, "Blocks of its files found in its cache.", func() float64 { return float64(stats().CacheHits) })
 	counter(metricStoreMisses, "Blocks of its files read from the disk.", func() float64 { return float64(stats().CacheMisses) })

@@ -170,7 +170,9 @@ func TestSharesOfMemory(t *testing.T) {
 	}
 	ok(b.Release())
 	same(t, "share of one", s.share.Load(), config.RowBytes)
-	if used := fill(a); used < config.RowBytes/2+4*segment || used > config.RowBytes+4*segment {
+	used := fill(a)
+	same(t, "bytes in memory", s.Stats().MemoryBytes, used)
+	if used < config.RowBytes/2+4*segment || used > config.RowBytes+4*segment {
 		t.Errorf("the only partition has %d bytes in memory of %d", used, config.RowBytes)
 	}
 }

@@ -385,10 +385,20 @@ func (s *Store) open() (all []*Partition) {
 // Stats are the store in numbers.
 type Stats struct {
 	DiskBytes    int64 // files of the directory
+	MemoryBytes  int64 // memory that rows take beside Go's heap
 	PendingBytes int64 // committed rows that Pebble does not have yet
 	CacheBytes   int64 // blocks in the block cache
 	CacheHits    int64 // blocks that were found there, since Open
 	CacheMisses  int64 // and those read from the disk
+}
+
+func (s *Store) memoryBytes() (bytes int64) {
+	for _, p := range s.open() {
+		p.mu.Lock()
+		bytes += p.memory.used
+		p.mu.Unlock()
+	}
+	return bytes
 }
 
 // Stats of now; zero after Close or a failure.
@@ -404,6 +414,7 @@ func (s *Store) Stats() Stats {
 		m := s.db.Metrics()
 		asked <- Stats{
 			DiskBytes:    int64(m.DiskSpaceUsage()),
+			MemoryBytes:  s.memoryBytes(),
 			PendingBytes: s.pending.Load() + s.writing.Load(),
 			CacheBytes:   m.BlockCache.Size, CacheHits: m.BlockCache.Hits, CacheMisses: m.BlockCache.Misses,
 		}
