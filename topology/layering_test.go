@@ -51,7 +51,7 @@ var layers = []layer{
 		remedy: "topology/kafka knows no citizen and no store: topology/run.go introduces them"},
 	{folders: []string{"topology/pieces"},
 		remedy: "topology/pieces is memory, and knows nothing of what lies in it"},
-	{folders: []string{"topology/store"}, may: []string{"topology/pieces", "github.com/lovoo/goka/storage", "github.com/cockroachdb", "github.com/edsrzf/mmap-go", "golang.org/x/sys/unix"},
+	{folders: []string{"topology/store"}, may: []string{"topology/pieces", "github.com/lovoo/goka/storage", "github.com/cockroachdb", "github.com/edsrzf/mmap-go"},
 		remedy: "topology/store knows no citizen and no broker: topology/run.go introduces them"},
 	{folders: []string{"topology"},
 		may: []string{"schemas/...", "processors/...", "topology/...", "github.com/prometheus", "github.com/lovoo/goka",

@@ -65,7 +65,7 @@ const (
 	// nor smaller than these.
 	segmentsOfShare = 16
 	segmentBytesMin = 4 << 10
-	segmentBytesMax = hugePageBytes
+	segmentBytesMax = 1 << 20
 	// trimBytes are gone over for each byte that was sealed, at most: enough to
 	// make room, and a bound where nothing is to be gained.
 	trimBytes = 8
@@ -249,7 +249,7 @@ func (m *memory) extend(bytes int) {
 		age = m.head.age + 1
 	}
 	if m.empty != nil && len(m.empty.memory) >= bytes {
-		m.head, m.empty = m.empty.again(number, age), nil
+		m.head, m.empty = &segment{memory: m.empty.memory, number: number, age: age}, nil
 	} else {
 		m.head = newSegment(number, age, bytes)
 	}
