@@ -9,6 +9,10 @@ import (
 	"github.com/lovoo/goka/storage"
 )
 
+// overlayBytesMax of pending rows are copied for an iterator; more are written
+// first.
+const overlayBytesMax = 1 << 20
+
 // Iterator goes over all rows, staged ones included, as they are now, in the
 // order of their keys. It must be released before the store is closed.
 func (p *Partition) Iterator() (storage.Iterator, error) { return p.IteratorWithRange(nil, nil) }
@@ -17,6 +21,11 @@ func (p *Partition) Iterator() (storage.Iterator, error) { return p.IteratorWith
 func (p *Partition) IteratorWithRange(start, limit []byte) (storage.Iterator, error) {
 	if err := p.store.failure(); err != nil {
 		return nil, err
+	}
+	if p.memory.bytes > overlayBytesMax {
+		if err := p.store.flush(p); err != nil {
+			return nil, err
+		}
 	}
 	// Memory first: what is written to Pebble meanwhile is seen twice, and
 	// the same. The other way round it could be missed.

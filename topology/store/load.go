@@ -15,7 +15,7 @@ const (
 )
 
 // load is the way through the rows that Pebble has of a partition when it is
-// opened. Every read that memory could not spare goes a step of it, in the order
+// opened. Every Get that memory could not spare goes a step of it, in the order
 // of keys, as long as there is room: so a partition which is used comes to lie in
 // memory, and one which is not costs nothing.
 type load struct {
@@ -24,29 +24,38 @@ type load struct {
 }
 
 // step loads the next rows. At the end memory is whole, if it has kept them.
-func (p *Partition) step() (err error) {
-	l, m, share := &p.load, p.memory, p.store.share.Load()
-	if l.over || m.lost || float64(m.live) > loadUtilization*float64(share) {
+func (p *Partition) step() error {
+	l, m := &p.load, p.memory
+	if l.over || m.lost || float64(m.live) > loadUtilization*float64(p.store.room(m.used)) {
 		return nil
 	}
-	table, err := p.store.db.NewIter(&pebble.IterOptions{LowerBound: l.next, UpperBound: appendPrefix(nil, p.number, kindRow+1)})
+	rows, err := p.following(l)
 	if err != nil {
 		return p.store.fail("read", err)
 	}
-	p.mu.Lock()
-	more := table.First()
-	for n := 0; more && n < loadRows; n++ {
-		m.add(string(table.Key()[prefixBytes:]), table.Value(), segmentBytes(share))
-		more = table.Next()
+	p.change(func() {
+		for _, row := range rows {
+			m.add(row.key, row.value, segmentBytes(p.store.share.Load()))
+		}
+	})
+	m.whole = m.whole || l.over
+	return nil
+}
+
+// following reads the next rows, without the partition's lock.
+func (p *Partition) following(l *load) (rows []overlaid, err error) {
+	table, err := p.store.db.NewIter(&pebble.IterOptions{LowerBound: l.next, UpperBound: appendPrefix(nil, p.number, kindRow+1)})
+	if err != nil {
+		return nil, err
 	}
-	p.mu.Unlock()
+	defer func() { err = errors.Join(err, table.Error(), table.Close()) }()
+	more := table.First()
+	for ; more && len(rows) < loadRows; more = table.Next() {
+		rows = append(rows, overlaid{string(table.Key()[prefixBytes:]), copyOf(table.Value())})
+	}
 	if more {
 		l.next = append(l.next[:0], table.Key()...)
 	}
-	if err := errors.Join(table.Error(), table.Close()); err != nil {
-		return p.store.fail("read", err)
-	}
-	l.over = !more
-	m.whole = m.whole || l.over
-	return nil
+	l.over = !more && table.Error() == nil
+	return rows, nil
 }

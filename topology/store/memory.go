@@ -9,7 +9,7 @@ import (
 
 // memory is what a partition has of its committed rows without asking Pebble:
 // all that are pending or being written, and of the others those that were
-// written last, as far as its share reaches.
+// written or loaded last, as far as its share reaches.
 //
 // It is a log. A row that changes is appended, and a map has the place of its
 // newest version; the older one is dead. A segment of which much is dead is
@@ -61,11 +61,16 @@ const (
 	// utilization is how much of a memory lives: more of it would cost copying
 	// rows more often.
 	utilization = 0.85
+	// crowded is a segment that is not worth copying.
+	crowded = 0.95
 	// A share of memory has segmentsOfShare segments, if they are neither larger
 	// nor smaller than these.
 	segmentsOfShare = 16
 	segmentBytesMin = 4 << 10
 	segmentBytesMax = 1 << 20
+	// slackSegments are not trimmed: one that is being filled, and one of which
+	// little is dead.
+	slackSegments = 2
 	// trimBytes are gone over for each byte that was sealed, at most: enough to
 	// make room, and a bound where nothing is to be gained.
 	trimBytes = 8
@@ -264,13 +269,16 @@ func (m *memory) trim(share, sealed int64, segmentBytes int) {
 		live := float64(m.live)
 		bound := min(float64(m.bytes+m.writing), live) // cannot be forgotten
 		tight := live > utilization*float64(share) && bound < utilization*live
-		most := max(min(live/utilization, float64(share)), bound/utilization)
-		if float64(m.used) <= most+2*float64(segmentBytes) {
+		most := live / utilization
+		if tight {
+			most = float64(share)
+		}
+		if float64(m.used) <= most+slackSegments*float64(segmentBytes) {
 			return
 		}
 		victim := m.victim(tight)
-		if victim == nil {
-			return
+		if victim == nil || !tight && float64(victim.live) > crowded*float64(victim.end) {
+			return // the dead lie where the writer reads
 		}
 		budget -= int64(victim.end)
 		m.giveBack(victim, tight, segmentBytes)
@@ -291,7 +299,8 @@ func (m *memory) victim(oldest bool) (best *segment) {
 }
 
 // giveBack empties a segment. Its living rows are appended again, or, if they
-// are to be forgotten, only those that Pebble has not.
+// are to be forgotten, only those that Pebble has not. Of deletions Pebble need
+// not be reminded.
 func (m *memory) giveBack(s *segment, forget bool, segmentBytes int) {
 	for at := 0; at < s.end && s.live > 0; {
 		v, here := s.version(uint32(at)), place(s.number)<<32|place(at)
@@ -303,7 +312,7 @@ func (m *memory) giveBack(s *segment, forget bool, segmentBytes int) {
 			continue // dead
 		}
 		m.bury(here, v.bytes())
-		if forget && v.epoch <= m.written {
+		if (forget || v.deleted) && v.epoch <= m.written {
 			m.lost, m.whole = m.lost || !v.deleted, m.whole && v.deleted
 			if first {
 				delete(m.index, hash)
@@ -325,9 +334,10 @@ func (m *memory) giveBack(s *segment, forget bool, segmentBytes int) {
 	}
 	m.segments[s.number] = nil
 	m.used -= int64(len(s.memory))
-	if m.empty == nil && len(s.memory) == segmentBytes {
-		m.empty = s
-	} else {
+	if len(s.memory) == segmentBytes {
+		s, m.empty = m.empty, s // one of another size is of no use any more
+	}
+	if s != nil {
 		s.free()
 	}
 }

@@ -177,6 +177,47 @@ func TestSharesOfMemory(t *testing.T) {
 	}
 }
 
+// TestSharesWhileMoreCome: partitions that are opened one after the other, each
+// filled while the shares are still large, take no more than twice RowBytes.
+func TestSharesWhileMoreCome(t *testing.T) {
+	const partitions, rowBytes = 32, 1000
+	config := testConfig()
+	config.RowBytes, config.Index = 4<<20, nil
+	s := must(Open(withDirectory(config, t.TempDir())))
+	defer func() { ok(s.Close()) }()
+	for n := range int32(partitions) {
+		p := must(s.Partition(n))
+		for row := range config.RowBytes / 2 / rowBytes {
+			ok(p.Set(fmt.Sprint(row), make([]byte, rowBytes)))
+			ok(p.Seal(row + 1))
+		}
+		ok(s.flush(p))
+	}
+	slack := 4 * int64(partitions) * int64(segmentBytes(config.RowBytes/partitions))
+	if used := s.used.Load(); used > 2*config.RowBytes+slack {
+		t.Errorf("%d bytes are taken, of %d", used, config.RowBytes)
+	}
+}
+
+// TestDeletionsAreNotKept: what was deleted takes no room once Pebble has the
+// deletion.
+func TestDeletionsAreNotKept(t *testing.T) {
+	const segmentBytes = 4 << 10
+	m := newMemory(true)
+	defer m.free()
+	m.put("living", []byte("row"), segmentBytes)
+	for n := range 20_000 {
+		m.put(fmt.Sprint(n), []byte("row"), segmentBytes)
+		m.put(fmt.Sprint(n-10), nil, segmentBytes)
+		m.trim(64<<10, 100, segmentBytes)
+		if n%100 == 0 {
+			places, _ := m.freeze()
+			m.complete(places)
+		}
+	}
+	same(t, "few rows, whole", []bool{len(m.index) < 1000, m.whole}, []bool{true, true})
+}
+
 // TestWholeMemoryAnswersForPebble: a new partition that has forgotten nothing
 // knows what there is not; one that was opened again asks.
 func TestWholeMemoryAnswersForPebble(t *testing.T) {

@@ -20,6 +20,9 @@ const (
 	// one is given up when a transaction has used less than a stagedUsed-th.
 	stagedKept = 8192
 	stagedUsed = 8
+	// crowdingPart of a share may be pending in one partition while all together
+	// have more than they should.
+	crowdingPart = 8
 	// roomBytes are taken at once for values of staged rows.
 	roomBytes = 64 << 10
 )
@@ -42,8 +45,8 @@ type Partition struct {
 	outlook  outlook
 	load     load
 
-	// mu guards position, and what is changed of memory: Seal fills it, another
-	// partition's Seal may freeze it, and the writer completes it.
+	// mu guards position, and what is changed of memory: Seal fills it, the
+	// writer freezes and completes it.
 	mu     sync.Mutex
 	memory *memory
 }
@@ -63,7 +66,7 @@ func (p *Partition) recent(key string) (value []byte, is bool) {
 }
 
 // Get gives the row of a key, nil if there is none. It is valid until the next
-// Seal, Restore or Release.
+// Seal, Restore, Release or Close of the store.
 func (p *Partition) Get(key string) ([]byte, error) {
 	if err := p.store.failure(); err != nil {
 		return nil, err
@@ -228,33 +231,54 @@ func (p *Partition) commit(next int64, fill func(put func(key string, value []by
 	if err := p.store.failure(); err != nil {
 		return err
 	}
-	full := p.fill(next, fill)
-	if full {
+	full, crowding := false, false
+	p.change(func() {
+		m, share := p.memory, p.store.share.Load()
+		segmentBytes := segmentBytes(share)
+		before, sealed := m.bytes, int64(0)
+		fill(func(key string, value []byte) {
+			m.put(key, value, segmentBytes)
+			sealed += int64(headerBytes + len(key) + len(value))
+			if p.store.config.Index != nil {
+				p.outlook.add(key)
+			}
+		})
+		m.trim(p.store.room(m.used), sealed, segmentBytes)
+		m.moved = true
+		p.position = next
+		p.store.pending.Add(m.bytes - before)
+		full, crowding = p.store.full(), m.bytes > share/crowdingPart && p.store.over() > 0
+	})
+	switch {
+	case crowding:
+		return p.makeRoom()
+	case full:
 		return p.store.relieve()
 	}
 	return nil
 }
 
-// fill does it, and says whether the store is full. The lock is given back even
-// if the caller's rows panic, or Close would wait for it without an end.
-func (p *Partition) fill(next int64, rows func(put func(key string, value []byte))) (full bool) {
+// makeRoom writes what is pending, so that it can be forgotten, and forgets what
+// is too much. A partition that rests hereafter would keep it.
+func (p *Partition) makeRoom() error {
+	if err := p.store.flush(p); err != nil {
+		return err
+	}
+	p.change(func() {
+		share := p.store.share.Load()
+		p.memory.trim(p.store.room(p.memory.used), p.memory.used, segmentBytes(share))
+	})
+	return nil
+}
+
+// change lets do change memory. The lock is given back even if it panics, or
+// Close would wait for it without an end.
+func (p *Partition) change(do func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	m, share := p.memory, p.store.share.Load()
-	segmentBytes := segmentBytes(share)
-	before, sealed := m.bytes, int64(0)
-	rows(func(key string, value []byte) {
-		m.put(key, value, segmentBytes)
-		sealed += int64(headerBytes + len(key) + len(value))
-		if p.store.config.Index != nil {
-			p.outlook.add(key)
-		}
-	})
-	m.trim(share, sealed, segmentBytes)
-	m.moved = true
-	p.position = next
-	p.store.pending.Add(m.bytes - before)
-	return p.store.full()
+	before := p.memory.used
+	defer func() { p.store.used.Add(p.memory.used - before) }()
+	do()
 }
 
 // Position is the changelog offset up to which, exclusive, the partition holds
@@ -274,8 +298,8 @@ func (p *Partition) Empty() (bool, error) {
 	return !rows.Next(), rows.Err()
 }
 
-// holds says whether there is a row that was written since Pebble was. It seldom
-// looks at more than one, since most are not deletions.
+// holds says whether a row is staged or in memory. It seldom looks at more than
+// one, since most are not deletions.
 func (p *Partition) holds() bool {
 	for _, value := range p.staged {
 		if value != nil {
@@ -312,11 +336,7 @@ func (p *Partition) Release() error {
 	return err
 }
 
-func (p *Partition) free() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.memory.free()
-}
+func (p *Partition) free() { p.change(p.memory.free) }
 
 // Open does nothing: Goka opens and closes its storage in each generation, and
 // the partition's life is longer.

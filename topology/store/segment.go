@@ -11,7 +11,7 @@ import (
 type segment struct {
 	memory mmap.MMap
 	number int    // of memory.segments
-	age    uint64 // segments that were begun before it, of those that are
+	age    uint64 // of two segments the older has the lower one
 	end    int    // of what was appended
 	live   int64  // bytes of the versions in it that are the newest of their row
 
@@ -42,7 +42,8 @@ func (s *segment) sealed(epoch uint32) {
 func (s *segment) has(epoch uint32) bool { return s.newest == epoch || s.second == epoch }
 
 func (s *segment) free() {
+	bytes := len(s.memory)
 	if err := s.memory.Unmap(); err != nil {
-		panic(fmt.Sprintf("store: give back %d bytes of memory for rows: %v", len(s.memory), err))
+		panic(fmt.Sprintf("store: give back %d bytes of memory for rows: %v", bytes, err))
 	}
 }

@@ -12,12 +12,12 @@
 // Set puts a row into a map of its partition, the staged rows. Seal appends them
 // to the partition's memory, where the newest version of each counts; it is
 // pending there. When all pending rows together reach half of Config.RowBytes, or
-// a minute has passed, they are written to Pebble in the background, partition by
-// partition, while others become pending; if all of RowBytes is pending or being
-// written, Seal waits. Written rows stay in memory as long as there is room for
-// them. A read looks at staged rows, then at memory, then in Pebble; each read of
-// Pebble pays for loading some more of the partition's rows, if it was opened with
-// any.
+// a GiB, or a minute has passed, they are written to Pebble in the background,
+// partition by partition, while others become pending; if twice as much is pending
+// or being written, Seal waits. Written rows stay in memory as long as there is
+// room for them. A read looks at staged rows, then at memory, then in Pebble; each
+// Get that had to ask Pebble pays for loading some more of the partition's rows, if
+// it was opened with any.
 //
 // # The index
 //
@@ -52,13 +52,15 @@
 //
 // # Memory
 //
-// RowBytes of rows, which lie outside of Go's heap (see memory), some 40 bytes
-// for each of them in a map, a batch in flight and the memtable that it becomes,
-// of some 16 MiB or, if that is more, of one partition's pending rows, CacheBytes
-// of blocks, filters and indexes of tables, and two memtables of 16 MiB; beyond
-// that, what the open transactions have staged, and those by which pending rows go
-// past their half before the others wait. An index adds the entries of the rows in
-// the batch, and the keys of 4,096 rows a partition.
+// RowBytes of rows, which lie outside of Go's heap (see memory); but what is
+// pending or being written is in memory whatever a partition's share, so that they
+// may be up to twice as much where one partition gets everything. Beside them two
+// segments a partition, of a MiB or a 16th of its share, which are being filled or
+// between two uses; some 40 bytes for each row in a map; a batch in flight and the
+// memtable that it becomes, of some 16 MiB or, if that is more, of one partition's
+// pending rows; CacheBytes of blocks, filters and indexes of tables, and two
+// memtables of 16 MiB; what the open transactions have staged. An index adds the
+// entries of the rows in the batch, and the keys of 4,096 rows a partition.
 //
 // # Format, version 1
 //
@@ -104,10 +106,10 @@ type Config struct {
 	// another owner is refused.
 	Owner string
 	// RowBytes bounds the committed rows in memory [64 MiB], of which every open
-	// partition has an equal share. A row that is in memory when it is wanted
-	// costs a tenth of one that is read, and one that soon changes again need not
-	// be written; half of RowBytes of the changelog may have to be read after a
-	// kill, or what a minute has brought.
+	// partition has an equal share; see Memory. A row that is in memory when it is
+	// wanted costs a tenth of one that is read, and one that soon changes again
+	// need not be written: what a minute has brought, or RowBytes of newest
+	// versions, has to be read from the changelog after a kill.
 	RowBytes int64
 	// CacheBytes bounds Pebble's block cache [64 MiB].
 	CacheBytes int64
@@ -126,9 +128,9 @@ const (
 	// rowDefault and cacheDefault: see Config.
 	rowDefault   = 64 << 20
 	cacheDefault = 64 << 20
-	// rowMax keeps half of RowBytes, of which one batch is a part, well below the
-	// 4 GB at which Pebble refuses it.
-	rowMax = 4 << 30
+	// halfMax keeps a batch, which has twice of it at most, well below the 4 GB at
+	// which Pebble refuses it.
+	halfMax = 1 << 30
 	// waitMax is how long rows may be pending while others are sealed: in calm,
 	// when they never fill their share, a kill then leaves little to read again.
 	waitMax = time.Minute
@@ -154,13 +156,15 @@ type Store struct {
 	db        *pebble.DB
 	lock      io.Closer
 	log       *slog.Logger
-	half      int64         // of RowBytes: this much is frozen at once
+	half      int64         // of RowBytes, or halfMax: so much is pending when a write begins
 	share     atomic.Int64  // of RowBytes, for each open partition
+	used      atomic.Int64  // memory of rows of all partitions
+	most      atomic.Int64  // what it should be at most
 	wait      time.Duration // waitMax
-	frozen    atomic.Int64  // when rows were frozen last, nanoseconds since 1970
+	frozen    atomic.Int64  // when the last write began, nanoseconds since 1970
 	failed    atomic.Pointer[failure]
 	broken    chan struct{} // closed when failed is set
-	pending   atomic.Int64  // bytes of rows in pending maps
+	pending   atomic.Int64  // bytes of pending rows
 	writing   atomic.Int64  // bytes of rows that are being written
 	writer    chan struct{} // holds one token while rows are frozen and written
 	relieving sync.Mutex    // held by the Seal that begins the next write
@@ -196,7 +200,7 @@ func open(config Config, fs vfs.FS) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		config: config, log: config.Logger, half: config.RowBytes / 2, wait: waitMax,
+		config: config, log: config.Logger, half: min(config.RowBytes/2, halfMax), wait: waitMax,
 		broken: make(chan struct{}), stuck: make(chan struct{}), writer: make(chan struct{}, 1), swelling: 1,
 		partitions: map[int32]*Partition{},
 	}
@@ -235,8 +239,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Owner == "" {
 		all = append(all, errors.New("store: configuration: Owner is empty"))
 	}
-	if c.RowBytes < 0 || c.RowBytes > rowMax {
-		all = append(all, fmt.Errorf("store: configuration: RowBytes is %d, and may be 1 to %d", c.RowBytes, int64(rowMax)))
+	if c.RowBytes < 0 {
+		all = append(all, errors.New("store: configuration: RowBytes is negative"))
 	}
 	if c.CacheBytes < 0 {
 		all = append(all, errors.New("store: configuration: CacheBytes is negative"))
@@ -312,7 +316,23 @@ func (s *Store) Partition(p int32) (*Partition, error) {
 }
 
 // divide gives every open partition an equal share of RowBytes.
-func (s *Store) divide() { s.share.Store(s.config.RowBytes / int64(max(1, len(s.partitions)))) }
+func (s *Store) divide() {
+	partitions := int64(max(1, len(s.partitions)))
+	share := s.config.RowBytes / partitions
+	s.share.Store(share)
+	s.most.Store(s.config.RowBytes + partitions*slackSegments*int64(segmentBytes(share)))
+}
+
+// room is what a partition may take which has some memory: its share, or less if
+// others have not given back yet what they had when they were fewer.
+func (s *Store) room(has int64) int64 {
+	share := s.share.Load()
+	return min(share, max(has-s.over(), share/4))
+}
+
+// over is what all partitions have more than they should; less than nothing is
+// free.
+func (s *Store) over() int64 { return s.used.Load() - s.most.Load() }
 
 // segmentBytes is the size of a segment of a share, in whole pages.
 func segmentBytes(share int64) int {
@@ -392,15 +412,6 @@ type Stats struct {
 	CacheMisses  int64 // and those read from the disk
 }
 
-func (s *Store) memoryBytes() (bytes int64) {
-	for _, p := range s.open() {
-		p.mu.Lock()
-		bytes += p.memory.used
-		p.mu.Unlock()
-	}
-	return bytes
-}
-
 // Stats of now; zero after Close or a failure.
 func (s *Store) Stats() Stats {
 	asked := make(chan Stats, 1)
@@ -414,7 +425,7 @@ func (s *Store) Stats() Stats {
 		m := s.db.Metrics()
 		asked <- Stats{
 			DiskBytes:    int64(m.DiskSpaceUsage()),
-			MemoryBytes:  s.memoryBytes(),
+			MemoryBytes:  s.used.Load(),
 			PendingBytes: s.pending.Load() + s.writing.Load(),
 			CacheBytes:   m.BlockCache.Size, CacheHits: m.BlockCache.Hits, CacheMisses: m.BlockCache.Misses,
 		}

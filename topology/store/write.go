@@ -47,12 +47,16 @@ func (s *Store) relieve() error {
 	select {
 	case s.writer <- struct{}{}:
 	default:
-		if s.pending.Load()+s.writing.Load() < s.config.RowBytes {
+		if s.pending.Load()+s.writing.Load() < 2*s.half {
 			return s.failure()
 		}
 		select {
 		case s.writer <- struct{}{}:
 		case <-s.broken:
+			return s.failure()
+		}
+		if !s.full() { // the write that was waited for has had all
+			<-s.writer
 			return s.failure()
 		}
 	}
