@@ -22,7 +22,7 @@ func (p *Partition) IteratorWithRange(start, limit []byte) (storage.Iterator, er
 	if err := p.store.failure(); err != nil {
 		return nil, err
 	}
-	if p.memory.bytes > overlayBytesMax {
+	if p.pendingBytes() > overlayBytesMax {
 		if err := p.store.flush(p); err != nil {
 			return nil, err
 		}
@@ -43,6 +43,12 @@ func (p *Partition) IteratorWithRange(start, limit []byte) (storage.Iterator, er
 	}
 	table.First()
 	return &iterator{store: p.store, overlay: over, table: table, prefix: appendPrefix(nil, p.number, kindRow)}, nil
+}
+
+func (p *Partition) pendingBytes() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.memory.bytes
 }
 
 type overlaid struct {
