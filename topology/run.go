@@ -154,8 +154,8 @@ func newCertifier(ctx context.Context, o RunOptions) (*member, error) {
 // that lies in memory costs a lookup to read, and is written when it has changed
 // many times; one that does not is a read of a table and a write for each record,
 // twice as much CPU in all. So rows may take, beside Go's heap, a share of what
-// that may take (see GOMEMLIMIT); they take what they need of it. Of a city of
-// 1.36 million and its year that is 0.7 GiB.
+// that may take (see GOMEMLIMIT); they take what they need of it: 0.6 GiB after a
+// third of the year of a city of 1.36 million.
 const (
 	certifierRowShare   = 4
 	certifierRowMin     = 64 << 20
