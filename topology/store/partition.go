@@ -21,7 +21,8 @@ const (
 	stagedKept = 8192
 	stagedUsed = 8
 	// crowdingPart of a share may be pending in one partition while all together
-	// have more than they should.
+	// have more than they should, by such a part of RowBytes: less is what trimming
+	// swings by.
 	crowdingPart = 8
 	// roomBytes are taken at once for values of staged rows.
 	roomBytes = 64 << 10
@@ -247,7 +248,7 @@ func (p *Partition) commit(next int64, fill func(put func(key string, value []by
 		m.moved = true
 		p.position = next
 		p.store.pending.Add(m.bytes - before)
-		full, crowding = p.store.full(), m.bytes > share/crowdingPart && p.store.over() > 0
+		full, crowding = p.store.full(), m.bytes > share/crowdingPart && p.store.over() > p.store.config.RowBytes/crowdingPart
 	})
 	switch {
 	case crowding:
