@@ -61,6 +61,9 @@ func (p *Partition) overlay(start, limit []byte) (rows []overlaid) {
 	within := func(key string) bool { return key >= string(start) && (limit == nil || key < string(limit)) }
 	for key, value := range p.staged {
 		if within(key) {
+			if value != nil {
+				value = copyOf(value) // Seal lets its memory be used again
+			}
 			rows = append(rows, overlaid{key, value})
 		}
 	}

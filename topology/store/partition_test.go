@@ -111,3 +111,20 @@ func churn(t testing.TB, config Config, citizens, records int) {
 		t.Errorf("the rows have counted %d records of %d", written, records)
 	}
 }
+
+// TestIteratorOutlivesSeal: an iterator gives a row that was staged as it was,
+// whatever is staged after the Seal in the same memory.
+func TestIteratorOutlivesSeal(t *testing.T) {
+	config := testConfig()
+	config.Directory, config.Index = t.TempDir(), nil
+	s := must(Open(config))
+	defer func() { ok(s.Close()) }()
+	p := must(s.Partition(0))
+	ok(p.Set("a", []byte("first")))
+	rows := must(p.Iterator())
+	defer rows.Release()
+	ok(p.Seal(1))
+	ok(p.Set("b", []byte("other")))
+	same(t, "a row", rows.Next(), true)
+	same(t, "its value", string(must(rows.Value())), "first")
+}
