@@ -68,7 +68,7 @@ func (p *Partition) overlay(start, limit []byte) (rows []overlaid) {
 		}
 	}
 	written := p.written()
-	p.memory.each(func(v version) {
+	for v := range p.memory.all {
 		key := string(v.key)
 		if _, restaged := p.staged[key]; v.epoch > written && !restaged && within(key) {
 			row := overlaid{key: key}
@@ -77,7 +77,7 @@ func (p *Partition) overlay(start, limit []byte) (rows []overlaid) {
 			}
 			rows = append(rows, row)
 		}
-	})
+	}
 	slices.SortFunc(rows, func(a, b overlaid) int { return strings.Compare(a.key, b.key) })
 	return rows
 }

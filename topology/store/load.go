@@ -26,7 +26,7 @@ type load struct {
 // step loads the next rows. At the end memory is whole, if it has kept them.
 func (p *Partition) step() error {
 	l, m := &p.load, p.memory
-	if l.over || m.lost || float64(m.live) > loadUtilization*float64(p.store.room(m.used)) {
+	if l.over || m.lost || float64(m.live) > loadUtilization*float64(p.store.room(m.bytesTaken())-m.places.bytes()) {
 		return nil
 	}
 	rows, err := p.following(l)

@@ -4,14 +4,13 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"math"
-	"strings"
 )
 
 // memory is what a partition has of its committed rows without asking Pebble:
 // all that are pending or being written, and of the others those that were
 // written or loaded last, as far as its share reaches.
 //
-// It is a log. A row that changes is appended, and a map has the place of its
+// It is a log. A row that changes is appended, and a table has the place of its
 // newest version; the older one is dead. A segment of which much is dead is
 // given back once its living rows are appended again, so that memory costs the
 // bytes of the living and a sixth more; if the living are too many, those of the
@@ -23,10 +22,9 @@ import (
 // The partition's goroutine reads it without a lock. Whoever changes it, or
 // freezes it, holds Partition.mu.
 type memory struct {
-	seed  maphash.Seed
-	mask  uint64           // of hashes; a test leaves few
-	index map[uint64]place // by the hash of the key
-	twins map[string]place // of rows whose hash is that of another one in index
+	seed   maphash.Seed
+	mask   uint64 // of hashes; a test leaves few
+	places places // of the newest version of each row
 
 	segments []*segment // by number; nil: that number is free, as 0 is always
 	head     *segment   // takes what is appended; nil: none yet
@@ -77,7 +75,7 @@ const (
 )
 
 func newMemory(whole bool) *memory {
-	return &memory{seed: maphash.MakeSeed(), mask: math.MaxUint64, index: map[uint64]place{}, twins: map[string]place{}, segments: make([]*segment, 1), whole: whole, epoch: 1}
+	return &memory{seed: maphash.MakeSeed(), mask: math.MaxUint64, segments: make([]*segment, 1), whole: whole, epoch: 1}
 }
 
 // version is one that lies in memory. Its bytes are valid until the memory is
@@ -117,26 +115,30 @@ func (s *segment) version(at uint32) version {
 
 func (m *memory) hash(key string) uint64 { return maphash.String(m.seed, key) & m.mask }
 
+// bytesTaken is the memory that it takes outside Go's heap.
+func (m *memory) bytesTaken() int64 { return m.used + m.places.bytes() }
+
 // find gives the newest version of a row.
 func (m *memory) find(key string) (v version, is bool) {
-	at, _ := m.look(m.hash(key), key)
+	if m.places.rows == 0 {
+		return version{}, false
+	}
+	_, at := m.look(m.hash(key), key)
 	if at == 0 {
 		return version{}, false
 	}
 	return versionAt(m.segments, at), true
 }
 
-// look gives the place of the newest version of a row, 0 if it is not in memory,
-// and whether twins has it, or is to have it.
-func (m *memory) look(hash uint64, key string) (at place, twin bool) {
-	at, is := m.index[hash]
-	if is && m.isOf(at, key) {
-		return at, false
+// look gives the slot of a row and the place of its newest version; if it is not
+// in memory, a free slot for it and 0.
+func (m *memory) look(hash uint64, key string) (slot int, at place) {
+	for slot = m.places.home(hash); ; slot = m.places.after(slot) {
+		has, at := m.places.at(slot)
+		if at == 0 || has == hash && m.isOf(at, key) {
+			return slot, at
+		}
 	}
-	if at, twin = m.twins[key]; twin {
-		return at, true
-	}
-	return 0, is
 }
 
 // isOf says whether a version is one of a row.
@@ -145,13 +147,12 @@ func (m *memory) isOf(at place, key string) bool {
 	return string(v.key) == key
 }
 
-// each calls f for the newest version of every row.
-func (m *memory) each(f func(v version)) {
-	for _, at := range m.index {
-		f(versionAt(m.segments, at))
-	}
-	for _, at := range m.twins {
-		f(versionAt(m.segments, at))
+// all gives the newest version of every row, to a range statement.
+func (m *memory) all(yield func(version) bool) {
+	for slot := range m.places.count() {
+		if _, at := m.places.at(slot); at != 0 && !yield(versionAt(m.segments, at)) {
+			return
+		}
 	}
 }
 
@@ -165,8 +166,11 @@ func (m *memory) changed(key string, after uint32) bool {
 // which is pending then. A segment that is needed for it has segmentBytes.
 func (m *memory) put(key string, value []byte, segmentBytes int) {
 	pending, hash := len(m.pending), m.hash(key)
-	old, twin := m.look(hash, key)
-	if old != 0 {
+	m.places.reserve()
+	slot, old := m.look(hash, key)
+	if old == 0 {
+		m.places.rows++
+	} else {
 		v := versionAt(m.segments, old)
 		m.bury(old, v.bytes())
 		if v.epoch == m.epoch {
@@ -181,15 +185,17 @@ func (m *memory) put(key string, value []byte, segmentBytes int) {
 	} else {
 		m.pending[pending] = at
 	}
-	m.place(hash, key, at, twin)
+	m.places.set(slot, hash, at)
 }
 
 // add takes a row that Pebble has, unless memory has it.
 func (m *memory) add(key string, value []byte, segmentBytes int) {
 	hash := m.hash(key)
-	if old, twin := m.look(hash, key); old == 0 {
+	m.places.reserve()
+	if slot, old := m.look(hash, key); old == 0 {
 		at, _ := m.write(key, value, 0, 0, segmentBytes)
-		m.place(hash, key, at, twin)
+		m.places.rows++
+		m.places.set(slot, hash, at)
 	}
 }
 
@@ -213,15 +219,6 @@ func (m *memory) write(key string, value []byte, epoch uint32, pending, segmentB
 func (m *memory) bury(at place, bytes int64) {
 	m.live -= bytes
 	m.segments[at>>32].live -= bytes
-}
-
-// place notes where the newest version of a row is.
-func (m *memory) place(hash uint64, key string, at place, twin bool) {
-	if twin {
-		m.twins[strings.Clone(key)] = at
-	} else {
-		m.index[hash] = at
-	}
 }
 
 // room gives the place behind all versions, and counts what comes there as
@@ -265,13 +262,14 @@ func (m *memory) extend(bytes int) {
 // trim gives back what is dead, and what is too much for a share, having gone
 // over some of it: in proportion to what was sealed since the last trim.
 func (m *memory) trim(share, sealed int64, segmentBytes int) {
+	defer m.places.shrink()
 	for budget := trimBytes * sealed; budget > 0; {
-		live := float64(m.live)
+		live, room := float64(m.live), float64(share-m.places.bytes())
 		bound := min(float64(m.bytes+m.writing), live) // cannot be forgotten
-		tight := live > utilization*float64(share) && bound < utilization*live
+		tight := live > utilization*room && bound < utilization*live
 		most := live / utilization
 		if tight {
-			most = float64(share)
+			most = room
 		}
 		if float64(m.used) <= most+slackSegments*float64(segmentBytes) {
 			return
@@ -307,27 +305,19 @@ func (m *memory) giveBack(s *segment, forget bool, segmentBytes int) {
 		bytes := s.memory[at : at+int(v.bytes())]
 		at += len(bytes)
 		hash := maphash.Bytes(m.seed, v.key) & m.mask
-		first := m.index[hash] == here
-		if !first && (len(m.twins) == 0 || m.twins[string(v.key)] != here) {
+		slot, newest := m.places.slot(hash, here)
+		if !newest {
 			continue // dead
 		}
 		m.bury(here, v.bytes())
 		if (forget || v.deleted) && v.epoch <= m.written {
 			m.lost, m.whole = m.lost || !v.deleted, m.whole && v.deleted
-			if first {
-				delete(m.index, hash)
-			} else {
-				delete(m.twins, string(v.key))
-			}
+			m.places.remove(slot)
 			continue
 		}
 		moved, room := m.room(len(bytes), v.epoch, segmentBytes)
 		copy(room, bytes)
-		if first {
-			m.index[hash] = moved
-		} else {
-			m.twins[string(v.key)] = moved
-		}
+		m.places.set(slot, hash, moved)
 		if v.epoch == m.epoch {
 			m.pending[v.pending] = moved
 		}
@@ -364,5 +354,6 @@ func (m *memory) free() {
 			s.free()
 		}
 	}
+	m.places.free()
 	*m = *newMemory(false)
 }

@@ -13,11 +13,11 @@ import (
 // order, memory has the newest version of each row or says that Pebble must be
 // asked, and never that of a row that Pebble has not; what is being written
 // stays as it was frozen. Few hashes, small segments and a small share make
-// twins, full segments and forgotten rows the rule.
+// rows of one hash, full segments and forgotten rows the rule.
 func TestMemoryModel(t *testing.T) { rapid.Check(t, checkMemory) }
 
 func checkMemory(t *rapid.T) {
-	const share, segmentBytes = 2000, 256
+	const share, segmentBytes = slotsMin*slotBytes + 2000, 256
 	m := newMemory(rapid.Bool().Draw(t, "whole"))
 	m.mask = 3
 	defer m.free()
@@ -104,12 +104,15 @@ func checkFrozen(t *rapid.T, places []place, where []*segment, want map[string][
 // checkCounts: what memory counts is what lies there.
 func checkCounts(t *rapid.T, m *memory) {
 	var live, used, pending int64
-	m.each(func(v version) {
+	rows := 0
+	for v := range m.all {
+		rows++
 		live += v.bytes()
 		if v.epoch == m.epoch {
 			pending += v.bytes()
 		}
-	})
+	}
+	same(t, "rows", m.places.rows, rows)
 	lives := int64(0)
 	for _, s := range m.segments {
 		if s != nil {
@@ -136,11 +139,11 @@ func TestMemoryCosts(t *testing.T) {
 					places, _ := m.freeze()
 					m.complete(places)
 				}
-				if most := int64(float64(min(float64(m.live)/utilization, float64(share)))) + 4*segmentBytes; m.used > most {
-					t.Fatalf("after %d rows %d bytes are taken, for %d that live, of a share of %d", n, m.used, m.live, share)
+				if most := int64(min(float64(m.live)/utilization+float64(m.places.bytes()), float64(share))) + 4*segmentBytes; m.bytesTaken() > most {
+					t.Fatalf("after %d rows %d bytes are taken, for %d that live, of a share of %d", n, m.bytesTaken(), m.live, share)
 				}
 			}
-			same(t, "rows in memory, all of them", []bool{len(m.index) > rows/4, m.whole}, []bool{true, share > rows*rowBytes})
+			same(t, "rows in memory, all of them", []bool{m.places.rows > rows/4, m.whole}, []bool{true, share > rows*rowBytes})
 		})
 	}
 }
@@ -162,7 +165,7 @@ func TestSharesOfMemory(t *testing.T) {
 			ok(p.Seal(position))
 			ok(s.flush(p))
 		}
-		return p.memory.used
+		return p.memory.bytesTaken()
 	}
 	segment := int64(segmentBytes(config.RowBytes))
 	if used := fill(a); used > config.RowBytes/2+4*segment {
@@ -215,7 +218,7 @@ func TestDeletionsAreNotKept(t *testing.T) {
 			m.complete(places)
 		}
 	}
-	same(t, "few rows, whole", []bool{len(m.index) < 1000, m.whole}, []bool{true, true})
+	same(t, "few rows, whole", []bool{m.places.rows < 1000, m.whole}, []bool{true, true})
 }
 
 // TestWholeMemoryAnswersForPebble: a new partition that has forgotten nothing

@@ -244,7 +244,7 @@ func (p *Partition) commit(next int64, fill func(put func(key string, value []by
 				p.outlook.add(key)
 			}
 		})
-		m.trim(p.store.room(m.used), sealed, segmentBytes)
+		m.trim(p.store.room(m.bytesTaken()), sealed, segmentBytes)
 		m.moved = true
 		p.position = next
 		p.store.pending.Add(m.bytes - before)
@@ -266,8 +266,8 @@ func (p *Partition) makeRoom() error {
 		return err
 	}
 	p.change(func() {
-		share := p.store.share.Load()
-		p.memory.trim(p.store.room(p.memory.used), p.memory.used, segmentBytes(share))
+		m, share := p.memory, p.store.share.Load()
+		m.trim(p.store.room(m.bytesTaken()), m.used, segmentBytes(share))
 	})
 	return nil
 }
@@ -277,8 +277,8 @@ func (p *Partition) makeRoom() error {
 func (p *Partition) change(do func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before := p.memory.used
-	defer func() { p.store.used.Add(p.memory.used - before) }()
+	before := p.memory.bytesTaken()
+	defer func() { p.store.used.Add(p.memory.bytesTaken() - before) }()
 	do()
 }
 
@@ -307,9 +307,7 @@ func (p *Partition) holds() bool {
 			return true
 		}
 	}
-	m := p.memory
-	for _, at := range m.index {
-		v := versionAt(m.segments, at)
+	for v := range p.memory.all {
 		if _, restaged := p.staged[string(v.key)]; !v.deleted && !restaged {
 			return true
 		}

@@ -18,13 +18,8 @@ type segment struct {
 	newest, second uint32 // the two last epochs of its versions
 }
 
-// newSegment panics if the machine has no memory, as Go does.
 func newSegment(number int, age uint64, bytes int) *segment {
-	memory, err := mmap.MapRegion(nil, bytes, mmap.COPY, mmap.ANON, 0) // COPY: this process's own
-	if err != nil {
-		panic(fmt.Sprintf("store: get %d bytes of memory for rows: %v", bytes, err))
-	}
-	return &segment{memory: memory, number: number, age: age}
+	return &segment{memory: mapped(bytes), number: number, age: age}
 }
 
 // sealed notes the epoch of a version that was appended.
@@ -41,9 +36,21 @@ func (s *segment) sealed(epoch uint32) {
 // one before it.
 func (s *segment) has(epoch uint32) bool { return s.newest == epoch || s.second == epoch }
 
-func (s *segment) free() {
-	bytes := len(s.memory)
-	if err := s.memory.Unmap(); err != nil {
+func (s *segment) free() { unmap(s.memory) }
+
+// mapped is memory outside Go's heap, of zeros. It panics if the machine has
+// none, as Go does.
+func mapped(bytes int) mmap.MMap {
+	memory, err := mmap.MapRegion(nil, bytes, mmap.COPY, mmap.ANON, 0) // COPY: this process's own
+	if err != nil {
+		panic(fmt.Sprintf("store: get %d bytes of memory for rows: %v", bytes, err))
+	}
+	return memory
+}
+
+func unmap(memory mmap.MMap) {
+	bytes := len(memory)
+	if err := memory.Unmap(); err != nil {
 		panic(fmt.Sprintf("store: give back %d bytes of memory for rows: %v", bytes, err))
 	}
 }
