@@ -76,20 +76,25 @@ func transact(p *Partition, log *changelog, random *rand.Rand) error {
 
 // TestCrash: whenever the power fails, each partition comes back as the
 // changelog up to its position, index included, and the rest of the changelog
-// brings it to the end.
+// brings it to the end; whether all rows are written as tables, or none, or what
+// more than one partition has.
 func TestCrash(t *testing.T) {
-	// When Pebble's memtables reach the disk is a matter of timing: histories
-	// are made until a crash has found something there.
-	for history := 0; crashHistory(t) == 0; history++ {
-		if history == 20 {
-			t.Fatal("no crash found anything on the disk, so nothing was tested")
-		}
+	for name, tableFrom := range map[string]int64{"tables": 0, "both": 400 << 10, "memtables": tableBytesMin} {
+		t.Run(name, func(t *testing.T) {
+			// When Pebble's memtables reach the disk is a matter of timing: histories
+			// are made until a crash has found something there.
+			for history := 0; crashHistory(t, tableFrom) == 0; history++ {
+				if history == 20 {
+					t.Fatal("no crash found anything on the disk, so nothing was tested")
+				}
+			}
+		})
 	}
 }
 
 // crashHistory crashes one history several times, and gives the sum of the
 // positions that were found on the disk.
-func crashHistory(t *testing.T) (found int64) {
+func crashHistory(t *testing.T, tableFrom int64) (found int64) {
 	const partitions, transactions, crashes = 3, 300, 6
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -97,6 +102,7 @@ func crashHistory(t *testing.T) (found int64) {
 	config := testConfig()
 	config.RowBytes = 1 << 20
 	s := must(open(config, disk))
+	s.tableFrom = tableFrom
 	logs := make([]changelog, partitions)
 	var sealing sync.WaitGroup
 	for n := range logs {

@@ -143,13 +143,18 @@ func full(disk vfs.FS, kind string, on *atomic.Bool) vfs.FS {
 // call waits for ever, and with space again the store is a prefix of the
 // changelog.
 func TestDiskFull(t *testing.T) {
-	for _, kind := range []string{".sst", "MANIFEST", ""} {
-		t.Run(kind, func(t *testing.T) {
+	for _, way := range []struct {
+		kind      string
+		tableFrom int64
+	}{{".sst", tableBytesMin}, {"MANIFEST", tableBytesMin}, {"", tableBytesMin}, {tableFile, 0}, {"MANIFEST", 0}, {"", 0}} {
+		kind := way.kind
+		t.Run(fmt.Sprint(kind, way.tableFrom), func(t *testing.T) {
 			const sentence = "store: write store: no space left on the disk: free space and start again; nothing is lost, the changelog has it"
 			memory, on := vfs.NewCrashableMem(), new(atomic.Bool)
 			config := testConfig()
 			config.RowBytes = 1 << 20
 			s := must(open(config, full(memory, kind, on)))
+			s.tableFrom = way.tableFrom
 			p := must(s.Partition(0))
 			random, logs := rand.New(rand.NewPCG(1, 1)), make([]changelog, 1)
 			var err error
@@ -176,7 +181,7 @@ func TestDiskFull(t *testing.T) {
 			if found := checkWreck(t, config, memory.CrashClone(vfs.CrashCloneCfg{}), logs); found == 0 {
 				t.Error("nothing was on the disk, so nothing was tested")
 			}
-			if kind == ".sst" {
+			if kind == ".sst" || kind == tableFile {
 				return // a new directory needs none
 			}
 			_, err = open(Config{Directory: "new", Owner: "test"}, full(memory, kind, on))
@@ -189,14 +194,21 @@ func TestDiskFull(t *testing.T) {
 // the disk is well again: Pebble would try again, and a manifest could name
 // tables that it threw away in between.
 func TestFailureStays(t *testing.T) {
+	t.Run("memtable", func(t *testing.T) { checkFailureStays(t, ".sst", tableBytesMin) })
+	t.Run("table", func(t *testing.T) { checkFailureStays(t, tableFile, 0) })
+}
+
+func checkFailureStays(t *testing.T, kind string, tableFrom int64) {
 	memory, on := vfs.NewMem(), new(atomic.Bool)
-	s := must(open(testConfig(), full(memory, ".sst", on)))
+	s := must(open(testConfig(), full(memory, kind, on)))
+	s.tableFrom = tableFrom
 	p := must(s.Partition(0))
 	ok(p.Set("1", []byte("row")))
 	ok(p.Seal(1))
 	on.Store(true)
-	ok(s.flush(p))
-	s.flushMemTable()
+	if err := s.flush(p); err == nil { // it is in a memtable
+		s.flushMemTable()
+	}
 	wantError(t, p.Seal(2), "no space left")
 	same(t, "position", p.Position(), int64(1))
 	before := memory.String()
@@ -310,13 +322,13 @@ func TestSealWaits(t *testing.T) {
 	var blocked atomic.Bool
 	gate := make(chan struct{})
 	disk := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if blocked.Load() && op.Kind == errorfs.OpCreate && strings.HasSuffix(op.Path, ".sst") {
+		if blocked.Load() && op.Kind == errorfs.OpCreate {
 			<-gate
 		}
 		return nil
 	}))
 	config := testConfig()
-	config.RowBytes, config.Index = 4*flushBytes, nil
+	config.RowBytes, config.Index = 16<<20, nil
 	s := must(open(config, disk))
 	p := must(s.Partition(0))
 	blocked.Store(true)
@@ -393,7 +405,7 @@ func TestStagedMapGivenUp(t *testing.T) {
 
 // TestUnreadableRow: a row that Index cannot read, because another version of
 // the program wrote it, ends the store with a sentence, whoever finds it. Nothing
-// of its batch is written, and the error shows no key.
+// of its write is seen, and the error shows no key.
 func TestUnreadableRow(t *testing.T) {
 	const secret = "citizen-4711"
 	unreadable := []byte("9")
@@ -426,13 +438,16 @@ func TestUnreadableRow(t *testing.T) {
 			return p.Scan(nil, nil, func([]byte) bool { return true })
 		},
 	} {
-		t.Run(name, func(t *testing.T) { checkUnreadable(t, secret, find) })
+		t.Run(name, func(t *testing.T) {
+			checkUnreadable(t, secret, tableBytesMin, find)
+			checkUnreadable(t, secret, 0, find)
+		})
 	}
 }
 
 // checkUnreadable lets find meet an unreadable row in a store that holds one
 // row, which was readable when it was written.
-func checkUnreadable(t *testing.T, secret string, find func(*Partition) error) {
+func checkUnreadable(t *testing.T, secret string, tableFrom int64, find func(*Partition) error) {
 	const sentence = "store: index a row of partition 0 of store: its format is 9: start a version of this program that reads it; nothing is lost, the changelog has it"
 	disk, config := vfs.NewMem(), testConfig()
 	words, unknown := config.Index, errors.New("its format is 9")
@@ -450,6 +465,7 @@ func checkUnreadable(t *testing.T, secret string, find func(*Partition) error) {
 	ok(p.Seal(1))
 	ok(s.Close())
 	s = must(open(other, disk))
+	s.tableFrom = tableFrom
 	err := find(must(s.Partition(0)))
 	wantError(t, err, sentence)
 	if !errors.Is(err, unknown) || strings.Contains(err.Error(), secret) {

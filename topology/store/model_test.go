@@ -112,8 +112,10 @@ func checkModel(t *rapid.T) {
 		opened [partitions]*Partition
 		models [partitions]*model
 	)
+	tableFrom := rapid.SampledFrom([]int64{0, 1000, tableBytesMin}).Draw(t, "table from")
 	reopen := func() {
 		s = must(open(testConfig(), disk))
+		s.tableFrom = tableFrom
 		for n := range opened {
 			opened[n] = must(s.Partition(int32(n)))
 		}

@@ -96,7 +96,7 @@ func TestScanOfWhatIsBeingWritten(t *testing.T) {
 	f, _ := s.freeze(p)
 	go func() {
 		time.Sleep(20 * time.Millisecond)
-		s.writeBatch([]frozen{f})
+		s.writeFrozen([]frozen{f}, f.bytes)
 		<-s.writer
 	}()
 	same(t, "entries", entriesOf(p, []byte("a"), nil), []string{"a"})

@@ -38,29 +38,30 @@
 // Whatever is killed, each partition is found in an older whole state: its rows
 // and index are those of the changelog up to its position. For
 //
-//  1. every write is batches of whole partitions: one holds for each of its
-//     partitions all rows and index entries that changed, and the position after
-//     them, taken while nothing could be sealed;
-//  2. there is no write-ahead log, and a batch goes as a whole into one memtable
-//     or becomes one;
-//  3. memtables are flushed in the order in which they were filled, each with
-//     its tables synced before one synced edit of the manifest names them;
+//  1. every write is of whole partitions: a batch, or a table, holds for each of
+//     its partitions all rows and index entries that changed, and the position
+//     after them, taken while nothing could be sealed;
+//  2. there is no write-ahead log, and a batch goes as a whole into one memtable.
+//     Memtables are flushed in the order in which they were filled, each with its
+//     tables synced before one synced edit of the manifest names them;
+//  3. a table is synced before such an edit names it, and comes after every
+//     memtable that has something of its partitions;
 //
-// so what a directory holds is always the first n batches. After an error of the
-// disk nothing more is written at all: the directory stays as a kill would have
-// left it.
+// so what a directory holds of a partition is always its first n writes. After an
+// error of the disk nothing more is written at all: the directory stays as a kill
+// would have left it.
 //
 // # Memory
 //
-// RowBytes of rows, which lie outside of Go's heap (see memory); but what is
-// pending or being written is in memory whatever a partition's share, so that they
-// may be up to twice as much where one partition gets everything. Beside them two
-// segments a partition, of a MiB or a 16th of its share, which are being filled or
-// between two uses; some 40 bytes for each row in a map; a batch in flight and the
-// memtable that it becomes, of some 16 MiB or, if that is more, of one partition's
-// pending rows; CacheBytes of blocks, filters and indexes of tables, and two
-// memtables of 16 MiB; what the open transactions have staged. An index adds the
-// entries of the rows in the batch, and the keys of 4,096 rows a partition.
+// RowBytes of rows, and of the tables of 21 to 43 bytes a row that find them, which
+// lie outside of Go's heap (see memory and places); but what is pending or being
+// written is in memory whatever a partition's share, so that they may be up to
+// twice as much where one partition gets everything. Beside them two segments a
+// partition, of a MiB or a 16th of its share, which are being filled or between
+// two uses; where the rows of one write lie, of 64 bytes each; CacheBytes of
+// blocks, filters and indexes of tables, and memtables of 4 MiB; what the open
+// transactions have staged. An index adds the entries of the rows of one write, and
+// the keys of 4,096 rows a partition.
 //
 // # Format, version 1
 //
@@ -128,16 +129,15 @@ const (
 	// rowDefault and cacheDefault: see Config.
 	rowDefault   = 64 << 20
 	cacheDefault = 64 << 20
-	// halfMax keeps a batch, which has twice of it at most, well below the 4 GB at
-	// which Pebble refuses it.
+	// halfMax bounds what a kill lets be read again from the changelog.
 	halfMax = 1 << 30
 	// waitMax is how long rows may be pending while others are sealed: in calm,
 	// when they never fill their share, a kill then leaves little to read again.
 	waitMax = time.Minute
-	// memTableBytes is Pebble's memtable. It holds what a scan or a release
-	// writes; a batch of more than half of it becomes a memtable itself, without
-	// being sorted into a skip list.
-	memTableBytes = 16 << 20
+	// memTableBytes is Pebble's memtable. It holds writes of little, as of a scan
+	// or a release; see tableBytesMin. It is small since C's allocator keeps what
+	// it was given back, for each thread: of 16 MiB it had 130 in the end.
+	memTableBytes = 4 << 20
 	// flushBytes are written at most before the memtable is flushed and waited for.
 	flushBytes = memTableBytes / 2
 	// openTablesMax is below the 1,024 files that a process may usually open.
@@ -168,9 +168,11 @@ type Store struct {
 	writing   atomic.Int64  // bytes of rows that are being written
 	writer    chan struct{} // holds one token while rows are frozen and written
 	relieving sync.Mutex    // held by the Seal that begins the next write
-	batch     batcher       // used by who has writer
+	order     order         // used by who has writer
 	unflushed int           // bytes of batches since the last flush; likewise
-	swelling  float64       // a batch's bytes by those of its rows, as the last one had it; likewise
+	fs        vfs.FS        // of the directory
+	tables    sstable.WriterOptions
+	tableFrom int64 // tableBytesMin
 
 	mu         sync.Mutex
 	partitions map[int32]*Partition // those that are open
@@ -200,11 +202,11 @@ func open(config Config, fs vfs.FS) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		config: config, log: config.Logger, half: min(config.RowBytes/2, halfMax), wait: waitMax,
-		broken: make(chan struct{}), stuck: make(chan struct{}), writer: make(chan struct{}, 1), swelling: 1,
+		config: config, log: config.Logger, half: min(config.RowBytes/2, halfMax), wait: waitMax, tableFrom: tableBytesMin,
+		broken: make(chan struct{}), stuck: make(chan struct{}), writer: make(chan struct{}, 1),
 		partitions: map[int32]*Partition{},
 	}
-	s.batch.index = config.Index
+	s.order.index = config.Index
 	s.frozen.Store(time.Now().UnixNano())
 	lock, err := claim(fs, config.Directory, config.Owner)
 	if err != nil {
@@ -218,6 +220,7 @@ func open(config Config, fs vfs.FS) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(openError(config.Directory, err), lock.Close())
 	}
+	s.fs, s.tables = options.FS, options.MakeWriterOptions(tableLevel, s.db.TableFormat())
 	s.opened.Store(true)
 	return s, nil
 }
@@ -266,8 +269,9 @@ func (s *Store) options(fs vfs.FS) *pebble.Options {
 			},
 		},
 	}
-	// Pebble takes its memtables, and batches that become one, out of the cache.
-	o.Cache = pebble.NewCache(s.config.CacheBytes + memTableBytes + min(s.half, rowDefault/2))
+	// Pebble takes its memtables, of which one is filled and one is flushed, out of
+	// the cache.
+	o.Cache = pebble.NewCache(s.config.CacheBytes + 2*memTableBytes)
 	for i := range o.Levels {
 		// A filter at each level: half of the questions of a young table are for
 		// rows that do not exist.
@@ -277,6 +281,7 @@ func (s *Store) options(fs vfs.FS) *pebble.Options {
 		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
 	}
 	o.Levels[0].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
+	o.EnsureDefaults()
 	return o
 }
 

@@ -2,21 +2,33 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"slices"
 	"time"
 
 	"github.com/cockroachdb/errors"
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 const (
 	// sublevelsPause is the wait between two looks at level 0.
 	sublevelsPause = 10 * time.Millisecond
-	// batchBytesMin is what partitions are gathered up to for one batch.
-	batchBytesMin = memTableBytes
-	// swellingSpare is added to what is expected of a batch.
-	swellingSpare = 1.1
+	// gatheredBytes of rows are what partitions are gathered up to for one write.
+	gatheredBytes = 16 << 20
+	// tableBytesMin of rows are written as a table of their own, which is handed to
+	// Pebble when it is whole: they need not be in memory twice for that, nor be
+	// written to level 0 and read and written once more. Fewer go into Pebble's
+	// memtable, and to the disk with what comes later: a table costs some syncs.
+	tableBytesMin = 4 << 20
+	// tableFile is the name of such a table until Pebble has it under its own.
+	tableFile = "WRITING"
+	// tableLevel is the level that a table is packed for, wherever Pebble puts it.
+	// It is not the lowest, 6, whose writer marks deletions as of no use.
+	tableLevel = 5
 )
 
 // frozen is what one partition has in a write.
@@ -97,22 +109,22 @@ func (s *Store) flush(partitions ...*Partition) error {
 }
 
 // write puts what is pending of some partitions into Pebble. Each is frozen when
-// its turn comes, and so that its memory is bound for as short as can be; so many
-// are one batch that it becomes a memtable itself, and no more, since it is in
-// memory twice until it is flushed. Its error is the store's.
+// its turn comes, so that its memory is bound for as short as can be. Its error is
+// the store's.
 func (s *Store) write(partitions ...*Partition) {
 	slices.SortFunc(partitions, func(a, b *Partition) int { return int(a.number) - int(b.number) })
 	var list []frozen
+	bytes := int64(0)
 	for n, p := range partitions {
 		if s.failure() != nil {
 			return
 		}
 		if f, is := s.freeze(p); is {
-			list = append(list, f)
+			list, bytes = append(list, f), bytes+f.bytes
 		}
-		if len(list) > 0 && (n == len(partitions)-1 || s.batchBytes(list) >= batchBytesMin) {
-			s.writeBatch(list)
-			list = nil
+		if len(list) > 0 && (n == len(partitions)-1 || bytes >= gatheredBytes) {
+			s.writeFrozen(list, bytes)
+			list, bytes = nil, 0
 		}
 	}
 }
@@ -132,8 +144,12 @@ func (s *Store) freeze(p *Partition) (f frozen, is bool) {
 	return f, true
 }
 
-func (s *Store) writeBatch(list []frozen) {
-	err := s.apply(list)
+func (s *Store) writeFrozen(list []frozen, bytes int64) {
+	apply := s.writeBatch
+	if bytes >= s.tableFrom {
+		apply = s.writeTable
+	}
+	err := apply(list)
 	for _, f := range list {
 		s.writing.Add(-f.bytes)
 	}
@@ -174,36 +190,49 @@ func (s *Store) flushMemTable() {
 	}
 }
 
-func (s *Store) apply(list []frozen) (err error) {
-	expected := s.batchBytes(list)
-	batch := s.db.NewBatchWithSize(expected)
+// writeBatch puts frozen rows into Pebble's memtable.
+func (s *Store) writeBatch(list []frozen) (err error) {
+	batch := s.db.NewBatch()
 	defer func() { err = errors.Join(err, batch.Close()) }()
-	for _, f := range list {
-		if err := s.batch.add(s.db, batch, f); err != nil {
-			return err
-		}
-	}
-	if expected > 0 {
-		s.swelling = max(1, s.swelling*swellingSpare*float64(batch.Len())/float64(expected))
+	if err := s.order.add(s.db, batchKeys{batch}, list); err != nil {
+		return err
 	}
 	s.unflushed += batch.Len()
 	return s.db.Apply(batch, pebble.NoSync)
 }
 
-// batchBytes is about what a batch of these rows takes: an estimate spares it
-// growing, which copies everything. Index entries swell it, by as much as they
-// swelled the last one and a little more.
-func (s *Store) batchBytes(list []frozen) int {
-	bytes := int64(0)
-	for _, f := range list {
-		bytes += f.bytes // the header of a row in memory is more than that in a batch
+// writeTable writes frozen rows as a table and gives it to Pebble. A kill leaves
+// at most a file, which the next table replaces, or which Pebble finds that no
+// manifest names.
+func (s *Store) writeTable(list []frozen) error {
+	path := s.fs.PathJoin(s.config.Directory, tableFile)
+	file, err := s.fs.Create(path, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
 	}
-	return int(float64(bytes) * s.swelling * swellingSpare)
+	table := sstable.NewWriter(objstorageprovider.NewFileWritable(file), s.tables)
+	err = s.order.add(s.db, table, list)
+	if err := errors.Join(err, table.Close()); err != nil { // which syncs it
+		return err
+	}
+	return s.db.Ingest(context.Background(), []string{path})
 }
 
-// batcher turns frozen rows into a batch whose keys are sorted, so that they
-// enter Pebble in order.
-type batcher struct {
+// keys is what takes keys in ascending order, each once: a table or a batch.
+type keys interface {
+	Set(key, value []byte) error
+	Delete(key []byte) error
+}
+
+// batchKeys is a batch as that.
+type batchKeys struct{ batch *pebble.Batch }
+
+func (b batchKeys) Set(key, value []byte) error { return b.batch.Set(key, value, nil) }
+func (b batchKeys) Delete(key []byte) error     { return b.batch.Delete(key, nil) }
+
+// order brings frozen rows, and the index entries that change with them, into
+// the order of Pebble's keys.
+type order struct {
 	index   func(key string, row []byte, add func(entry []byte)) error
 	rows    []version // scratch, as are all below
 	row     []byte
@@ -218,80 +247,86 @@ type change struct {
 	isNew    bool
 }
 
-func (b *batcher) add(db *pebble.DB, batch *pebble.Batch, f frozen) (err error) {
-	number := f.partition.number
-	position := binary.BigEndian.AppendUint64(nil, uint64(f.position))
-	if err := batch.Set(appendPrefix(nil, number, kindPosition), position, nil); err != nil {
-		return err
-	}
-	b.rows = b.rows[:0]
-	for _, at := range f.versions {
-		b.rows = append(b.rows, versionAt(f.segments, at))
-	}
-	slices.SortFunc(b.rows, func(x, y version) int { return bytes.Compare(x.key, y.key) })
-	for i := range b.rows {
-		if err := b.addRow(batch, number, &b.rows[i]); err != nil {
+// add adds the keys of partitions, which come by their numbers.
+func (o *order) add(db *pebble.DB, to keys, list []frozen) error {
+	for _, f := range list {
+		if err := o.addPartition(db, to, f); err != nil {
 			return err
 		}
 	}
-	if b.index != nil {
-		err = b.addIndex(db, batch, number)
-	}
-	clear(b.rows) // they point to memory that is given back
-	return err
+	return nil
 }
 
-func (b *batcher) addRow(batch *pebble.Batch, partition int32, v *version) error {
-	if v.deleted {
-		op := batch.DeleteDeferred(prefixBytes + len(v.key))
-		copy(op.Key[len(appendPrefix(op.Key[:0], partition, kindRow)):], v.key)
-		return op.Finish()
+func (o *order) addPartition(db *pebble.DB, to keys, f frozen) (err error) {
+	number := f.partition.number
+	position := binary.BigEndian.AppendUint64(nil, uint64(f.position))
+	if err := to.Set(appendPrefix(nil, number, kindPosition), position); err != nil {
+		return err
 	}
-	op := batch.SetDeferred(prefixBytes+len(v.key), len(v.value))
-	copy(op.Key[len(appendPrefix(op.Key[:0], partition, kindRow)):], v.key)
-	copy(op.Value, v.value)
-	return op.Finish()
+	o.rows = o.rows[:0]
+	for _, at := range f.versions {
+		o.rows = append(o.rows, versionAt(f.segments, at))
+	}
+	slices.SortFunc(o.rows, func(x, y version) int { return bytes.Compare(x.key, y.key) })
+	o.row = appendPrefix(o.row[:0], number, kindRow)
+	for i := range o.rows {
+		v := &o.rows[i]
+		o.row = append(o.row[:prefixBytes], v.key...)
+		if v.deleted {
+			err = to.Delete(o.row)
+		} else {
+			err = to.Set(o.row, v.value)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if o.index != nil {
+		err = o.addIndex(db, to, number)
+	}
+	clear(o.rows) // they point to memory that is given back
+	return err
 }
 
 // addIndex compares the entries of the rows with those of the versions that
 // Pebble has, and adds what changes.
-func (b *batcher) addIndex(db *pebble.DB, batch *pebble.Batch, number int32) (err error) {
+func (o *order) addIndex(db *pebble.DB, to keys, number int32) (err error) {
 	old, err := db.NewIter(&pebble.IterOptions{LowerBound: appendPrefix(nil, number, kindRow), UpperBound: appendPrefix(nil, number, kindRow+1)})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, old.Close()) }()
-	b.entries, b.changes = b.entries[:0], b.changes[:0]
-	for _, v := range b.rows {
+	o.entries, o.changes = o.entries[:0], o.changes[:0]
+	for _, v := range o.rows {
 		key := string(v.key)
-		b.row = append(appendPrefix(b.row[:0], number, kindRow), key...)
-		if old.SeekPrefixGE(b.row) { // the whole key is the prefix, so filters spare reads
-			err = b.derive(number, key, old.Value(), false)
+		o.row = append(appendPrefix(o.row[:0], number, kindRow), key...)
+		if old.SeekPrefixGE(o.row) { // the whole key is the prefix, so filters spare reads
+			err = o.derive(number, key, old.Value(), false)
 		}
 		if err := errors.Join(err, old.Error()); err != nil {
 			return err
 		}
 		if !v.deleted {
-			if err := b.derive(number, key, v.value, true); err != nil {
+			if err := o.derive(number, key, v.value, true); err != nil {
 				return err
 			}
 		}
 	}
-	slices.SortFunc(b.changes, func(x, y change) int {
-		return bytes.Compare(b.entries[x.from:x.to], b.entries[y.from:y.to])
+	slices.SortFunc(o.changes, func(x, y change) int {
+		return bytes.Compare(o.entries[x.from:x.to], o.entries[y.from:y.to])
 	})
-	for rest := b.changes; len(rest) > 0; {
-		key := b.entries[rest[0].from:rest[0].to]
+	for rest := o.changes; len(rest) > 0; {
+		key := o.entries[rest[0].from:rest[0].to]
 		isOld, isNew := false, false
-		for len(rest) > 0 && bytes.Equal(b.entries[rest[0].from:rest[0].to], key) {
+		for len(rest) > 0 && bytes.Equal(o.entries[rest[0].from:rest[0].to], key) {
 			isOld, isNew = isOld || !rest[0].isNew, isNew || rest[0].isNew
 			rest = rest[1:]
 		}
 		switch {
 		case isNew && !isOld:
-			err = batch.Set(key, nil, nil)
+			err = to.Set(key, nil)
 		case isOld && !isNew:
-			err = batch.Delete(key, nil)
+			err = to.Delete(key)
 		}
 		if err != nil {
 			return err
@@ -300,11 +335,11 @@ func (b *batcher) addIndex(db *pebble.DB, batch *pebble.Batch, number int32) (er
 	return nil
 }
 
-func (b *batcher) derive(partition int32, key string, row []byte, isNew bool) error {
-	err := b.index(key, row, func(entry []byte) {
-		from := len(b.entries)
-		b.entries = appendIndexKey(b.entries, partition, entry, key)
-		b.changes = append(b.changes, change{from, len(b.entries), isNew})
+func (o *order) derive(partition int32, key string, row []byte, isNew bool) error {
+	err := o.index(key, row, func(entry []byte) {
+		from := len(o.entries)
+		o.entries = appendIndexKey(o.entries, partition, entry, key)
+		o.changes = append(o.changes, change{from, len(o.entries), isNew})
 	})
 	if err != nil {
 		return &indexError{partition, err}
