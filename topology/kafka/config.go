@@ -251,6 +251,9 @@ const (
 	// offsetRetry is the wait between two questions for something that another
 	// member has not finished yet.
 	offsetRetry = 20 * time.Millisecond
+	// publishedRetry is the wait between two looks whether the client shows the
+	// partitions of a topic.
+	publishedRetry = time.Millisecond
 	// completeEvery is the wait between two looks whether every partition of the
 	// group is somebody's.
 	completeEvery = 2 * time.Second

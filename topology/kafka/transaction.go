@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -124,6 +125,9 @@ func (g *generation) commit(held []*partition, told *Transaction) error {
 	if err != nil {
 		return reset{resetCommit, fmt.Errorf("kafka: flush a transaction: %w", err)}
 	}
+	if err := g.awaitPublished(ctx); err != nil {
+		return reset{resetCommit, err}
+	}
 	moved := map[*queue]int64{}
 	if g.produced.Load() > 0 {
 		if err := g.sendPositions(ctx, held, moved); err != nil {
@@ -183,12 +187,40 @@ func (g *generation) sendRows(p *partition) error {
 	return nil
 }
 
-// acknowledged is called for every record that was sent. One that was not
-// written ends the generation at once: its transaction cannot be committed.
+// acknowledged is called for every record that was sent, for one after the
+// other. One that was not written ends the generation at once: its transaction
+// cannot be committed.
 func (g *generation) acknowledged(record *kgo.Record, err error) {
 	if err != nil {
 		g.cancel(refusedRecord(fmt.Errorf("kafka: write a record to %s: %w", record.Topic, err)))
 	}
+	if !slices.Contains(g.written, record.Topic) {
+		g.written = append(g.written, record.Topic)
+	}
+}
+
+// awaitPublished waits until the client shows the partitions of every topic that
+// it has written to. franz-go 1.22.3 sends the records that waited for a topic's
+// partitions a moment before it publishes those (storePartitionsUpdate in its
+// topics_and_partitions.go). EndTransaction, which raises the epoch and lets every
+// published partition count its records from 0 again, would pass over them: the
+// broker would refuse the next record there with OUT_OF_ORDER_SEQUENCE_NUMBER.
+func (g *generation) awaitPublished(ctx context.Context) error {
+	for ; g.published < len(g.written); g.published++ {
+		topic := g.written[g.published]
+		for {
+			leader, _, err := g.client.PartitionLeader(topic, 0)
+			if leader >= 0 || err != nil {
+				break
+			}
+			select {
+			case <-time.After(publishedRetry):
+			case <-ctx.Done():
+				return fmt.Errorf("kafka: wait for the client's metadata of %s: %w", topic, ctx.Err())
+			}
+		}
+	}
+	return nil
 }
 
 // refusedRecord judges a record that was not written. One that no broker will
