@@ -160,7 +160,7 @@ const (
 	certifierRowShare   = 4
 	certifierRowMin     = 64 << 20
 	certifierRowMax     = 4 << 30
-	certifierCacheBytes = 64 << 20
+	certifierCacheBytes = 16 << 20
 )
 
 // certifierRowBytes bounds the rows in memory.
