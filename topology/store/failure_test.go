@@ -319,10 +319,11 @@ func readAll(config Config, prefix string, many bool) error {
 // TestSealWaits: what is pending is bounded by waiting for the disk, and what
 // waits goes on with the disk.
 func TestSealWaits(t *testing.T) {
-	var blocked atomic.Bool
+	var blocked, waiting atomic.Bool
 	gate := make(chan struct{})
 	disk := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if blocked.Load() && op.Kind == errorfs.OpCreate {
+			waiting.Store(true) // what is written is counted as that
 			<-gate
 		}
 		return nil
@@ -343,7 +344,7 @@ func TestSealWaits(t *testing.T) {
 		}
 		close(done)
 	}()
-	for last := int64(-1); last != sealed.Load() || last == 0; time.Sleep(100 * time.Millisecond) {
+	for last := int64(-1); last != sealed.Load() || !waiting.Load(); time.Sleep(100 * time.Millisecond) {
 		last = sealed.Load()
 	}
 	if pending := s.Stats().PendingBytes; pending > config.RowBytes+2*rowBytes {

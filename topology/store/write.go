@@ -40,12 +40,15 @@ type frozen struct {
 	position  int64
 }
 
-// full says whether pending rows are to be written: there are too many, or they
-// have waited for long.
+// full says whether pending rows are to be written: there are too many, by
+// themselves or with those that are being written, or they have waited for long.
 func (s *Store) full() bool {
 	pending := s.pending.Load()
-	return pending >= s.half || pending > 0 && time.Since(time.Unix(0, s.frozen.Load())) >= s.wait
+	return pending >= s.half || s.overfull() || pending > 0 && time.Since(time.Unix(0, s.frozen.Load())) >= s.wait
 }
+
+// overfull says whether there is no room for what comes while rows are written.
+func (s *Store) overfull() bool { return s.pending.Load()+s.writing.Load() >= 2*s.half }
 
 // relieve begins to write everything that is pending, if it is still to be
 // written. If a write is under way it is waited for only when there is no room
@@ -59,7 +62,7 @@ func (s *Store) relieve() error {
 	select {
 	case s.writer <- struct{}{}:
 	default:
-		if s.pending.Load()+s.writing.Load() < 2*s.half {
+		if !s.overfull() {
 			return s.failure()
 		}
 		select {
