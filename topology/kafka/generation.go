@@ -44,8 +44,8 @@ type generation struct {
 	share  int       // records that one partition is handed in one round at most
 	turn   int       // of the partition that is handed records first
 
-	written   []string // topics that a record was written to, in that order
-	published int      // so many of those have partitions that EndTransaction finds
+	written   []written // what was written to, each topic once
+	published int       // so many of those EndTransaction finds
 
 	produced atomic.Int64                       // records handed to the client in this transaction
 	wake     atomic.Pointer[context.CancelFunc] // ends the wait for records, or for the next transaction

@@ -194,9 +194,15 @@ func (g *generation) acknowledged(record *kgo.Record, err error) {
 	if err != nil {
 		g.cancel(refusedRecord(fmt.Errorf("kafka: write a record to %s: %w", record.Topic, err)))
 	}
-	if !slices.Contains(g.written, record.Topic) {
-		g.written = append(g.written, record.Topic)
+	if err == nil && !slices.ContainsFunc(g.written, func(w written) bool { return w.topic == record.Topic }) {
+		g.written = append(g.written, written{record.Topic, record.Partition})
 	}
+}
+
+// written is a topic that the broker has taken a record of, and its partition.
+type written struct {
+	topic     string
+	partition int32
 }
 
 // awaitPublished waits until the client shows the partitions of every topic that
@@ -207,16 +213,16 @@ func (g *generation) acknowledged(record *kgo.Record, err error) {
 // broker would refuse the next record there with OUT_OF_ORDER_SEQUENCE_NUMBER.
 func (g *generation) awaitPublished(ctx context.Context) error {
 	for ; g.published < len(g.written); g.published++ {
-		topic := g.written[g.published]
+		at := g.written[g.published]
 		for {
-			leader, _, err := g.client.PartitionLeader(topic, 0)
-			if leader >= 0 || err != nil {
+			// Its error may be that of an earlier look, which found no such topic.
+			if leader, _, _ := g.client.PartitionLeader(at.topic, at.partition); leader >= 0 {
 				break
 			}
 			select {
 			case <-time.After(publishedRetry):
 			case <-ctx.Done():
-				return fmt.Errorf("kafka: wait for the client's metadata of %s: %w", topic, ctx.Err())
+				return fmt.Errorf("kafka: wait for the client's metadata of %s: %w", at.topic, ctx.Err())
 			}
 		}
 	}
