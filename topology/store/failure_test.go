@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/errors"
+	"github.com/cockroachdb/errors/oserror"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
@@ -96,6 +97,17 @@ func TestUnfinishedIdentity(t *testing.T) {
 	ok(disk.MkdirAll("store", 0o755))
 	put(disk, "store/IDENTITY.tmp", "vouch st")
 	ok(must(open(testConfig(), disk)).Close())
+}
+
+// TestLeftOver: a table that a kill has left half written is gone after a start.
+func TestLeftOver(t *testing.T) {
+	disk := vfs.NewMem()
+	ok(must(open(testConfig(), disk)).Close())
+	put(disk, "store/"+tableFile, "half a table")
+	ok(must(open(testConfig(), disk)).Close())
+	if _, err := disk.Stat("store/" + tableFile); !oserror.IsNotExist(err) {
+		t.Errorf("the file is still there: %v", err)
+	}
 }
 
 // TestNotWritable: whichever file cannot be written, the error says where.

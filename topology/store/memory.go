@@ -262,7 +262,6 @@ func (m *memory) extend(bytes int) {
 // trim gives back what is dead, and what is too much for a share, having gone
 // over some of it: in proportion to what was sealed since the last trim.
 func (m *memory) trim(share, sealed int64, segmentBytes int) {
-	defer m.places.shrink()
 	for budget := trimBytes * sealed; budget > 0; {
 		live, room := float64(m.live), float64(share-m.places.bytes())
 		bound := min(float64(m.bytes+m.writing), live) // cannot be forgotten
@@ -280,6 +279,7 @@ func (m *memory) trim(share, sealed int64, segmentBytes int) {
 		}
 		budget -= int64(victim.end)
 		m.giveBack(victim, tight, segmentBytes)
+		m.places.shrink()
 	}
 }
 

@@ -24,9 +24,9 @@ const (
 	slotBytes = 16
 	slotsMin  = 256
 	// The table doubles when three quarters of it are taken, and is halved when
-	// an eighth is.
+	// less than a quarter is.
 	fullOf4   = 3
-	sparseOf8 = 1
+	sparseOf4 = 1
 )
 
 func (t *places) bytes() int64 { return int64(len(t.slots)) }
@@ -60,7 +60,7 @@ func (t *places) reserve() {
 // then.
 func (t *places) shrink() {
 	count := t.count()
-	for count > slotsMin && t.rows*8 < count*sparseOf8 {
+	for count > slotsMin && t.rows*4 < count*sparseOf4 {
 		count /= 2
 	}
 	if count < t.count() {

@@ -90,6 +90,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/errors"
+	"github.com/cockroachdb/errors/oserror"
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/sstable"
@@ -213,6 +214,9 @@ func open(config Config, fs vfs.FS) (*Store, error) {
 		return nil, err
 	}
 	s.lock = lock
+	if err := fs.Remove(fs.PathJoin(config.Directory, tableFile)); err != nil && !oserror.IsNotExist(err) {
+		return nil, errors.Join(accessError(config.Directory, err), lock.Close())
+	}
 	options := s.options(fs)
 	options.Lock = lock
 	s.db, err = pebble.Open(config.Directory, options)

@@ -20,10 +20,13 @@ const (
 	// gatheredBytes of rows are what partitions are gathered up to for one write.
 	gatheredBytes = 16 << 20
 	// tableBytesMin of rows are written as a table of their own, which is handed to
-	// Pebble when it is whole: they need not be in memory twice for that, nor be
-	// written to level 0 and read and written once more. Fewer go into Pebble's
-	// memtable, and to the disk with what comes later: a table costs some syncs.
+	// Pebble when it is whole: they need not be in memory twice for that, nor, if
+	// they are the first of their partition, go through level 0. Fewer go into
+	// Pebble's memtable, and to the disk with what comes later: a table costs some
+	// syncs.
 	tableBytesMin = 4 << 20
+	// syncBytes of a table are written before the disk is asked to begin with them.
+	syncBytes = 512 << 10
 	// tableFile is the name of such a table until Pebble has it under its own.
 	tableFile = "WRITING"
 	// tableLevel is the level that a table is packed for, wherever Pebble puts it.
@@ -204,15 +207,15 @@ func (s *Store) writeBatch(list []frozen) (err error) {
 	return s.db.Apply(batch, pebble.NoSync)
 }
 
-// writeTable writes frozen rows as a table and gives it to Pebble. A kill leaves
-// at most a file, which the next table replaces, or which Pebble finds that no
-// manifest names.
+// writeTable writes frozen rows as a table and gives it to Pebble. What a kill
+// leaves of it the next start removes.
 func (s *Store) writeTable(list []frozen) error {
 	path := s.fs.PathJoin(s.config.Directory, tableFile)
 	file, err := s.fs.Create(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}
+	file = vfs.NewSyncingFile(file, vfs.SyncingFileOptions{BytesPerSync: syncBytes})
 	table := sstable.NewWriter(objstorageprovider.NewFileWritable(file), s.tables)
 	err = s.order.add(s.db, table, list)
 	if err := errors.Join(err, table.Close()); err != nil { // which syncs it
