@@ -171,9 +171,10 @@ type Store struct {
 	relieving sync.Mutex    // held by the Seal that begins the next write
 	order     order         // used by who has writer
 	unflushed int           // bytes of batches since the last flush; likewise
-	fs        vfs.FS        // of the directory
-	tables    sstable.WriterOptions
-	tableFrom int64 // tableBytesMin
+
+	fs        vfs.FS                // of the directory
+	tables    sstable.WriterOptions // of those that the store writes itself
+	tableFrom int64                 // tableBytesMin
 
 	mu         sync.Mutex
 	partitions map[int32]*Partition // those that are open
