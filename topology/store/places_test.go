@@ -66,14 +66,7 @@ func checkPlaces(t *rapid.T) {
 		},
 		"shrink": func(*rapid.T) { table.shrink() },
 		"": func(t *rapid.T) {
-			same(t, "rows", table.rows, len(hashes))
-			taken := 0
-			for slot := range table.count() {
-				if _, at := table.at(slot); at != 0 {
-					taken++
-				}
-			}
-			same(t, "slots that are taken", taken, len(hashes))
+			checkTaken(t, &table, len(hashes))
 			for at := range hashes {
 				slotOf(at)
 			}
@@ -84,6 +77,17 @@ func checkPlaces(t *rapid.T) {
 			}
 		},
 	})
+}
+
+// checkTaken: so many slots are taken as there are rows.
+func checkTaken(t *rapid.T, table *places, rows int) {
+	taken := 0
+	for slot := range table.count() {
+		if _, at := table.at(slot); at != 0 {
+			taken++
+		}
+	}
+	same(t, "rows, and slots that are taken", []int{table.rows, taken}, []int{rows, rows})
 }
 
 // TestPlacesShrink: a table keeps no slots for rows that are gone.
