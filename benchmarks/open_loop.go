@@ -12,6 +12,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/vouch-engine/vouch/schemas"
 	"github.com/vouch-engine/vouch/schemas/avro"
 	"github.com/vouch-engine/vouch/topology"
 )
@@ -23,6 +24,8 @@ const (
 	loopWarmup  = 5
 	loopWait    = 30 * time.Second // for the last certification
 	loopMonths  = monthsBetween    // one record in so many certifies
+
+	secondsOfDay = int(schemas.Day / schemas.Second)
 )
 
 // fixedRates are records a second, the same at every scale and for every
@@ -50,9 +53,12 @@ func (l *loop) numberAt(at time.Time) int {
 	return max(int(at.Sub(l.began)*time.Duration(l.rate)/time.Second), 0)
 }
 
-// newLoop is one of a length.
+// newLoop is one of a length. Its records' own time runs like the clock: were it
+// faster, as half a year in the length of the loop would be, brokers would begin
+// new segments of all partitions every second, which they do by that time, and
+// what waits for that would be measured.
 func newLoop(rate, seconds int) *loop {
-	return &loop{w: renewals{max(rate*seconds/loopMonths, 10), loopMonths, true}, rate: rate}
+	return &loop{w: renewals{max(rate*seconds/loopMonths, 10), loopMonths, rate * secondsOfDay}, rate: rate}
 }
 
 // send sends every record when it is due, until all are sent or proceed says

@@ -25,7 +25,7 @@ import (
 type renewals struct {
 	citizens int
 	months   int
-	steady   bool
+	daily    int // sights in a day of the records' own time, of a steady one; 0: it is not steady
 }
 
 const (
@@ -84,16 +84,13 @@ func (w renewals) evidence(c *catalogue.Catalogue) iter.Seq[input] {
 // sights are the evidence from one number to another, of those citizens that
 // are asked for, and the ticks between them.
 func (w renewals) sights(c *catalogue.Catalogue, from, to int, wanted func(citizen int) bool) iter.Seq[input] {
-	first, _ := schemas.ParseDate(renewalsFrom)
-	start := schemas.Instant(first+renewalsLead) * schemas.Day
-	step := max(schemas.Instant(30*w.months)*schemas.Day/schemas.Instant(w.citizens*w.months), 1)
 	return func(yield func(input) bool) {
 		ticked := schemas.Instant(0)
 		if from > 0 {
-			ticked = (start + schemas.Instant(from-1)*step) / schemas.Day
+			ticked = w.at(from-1) / schemas.Day
 		}
 		for i := from; i < to; i++ {
-			at := start + schemas.Instant(i)*step
+			at := w.at(i)
 			if day := at / schemas.Day; day > ticked {
 				ticked = day
 				if !yield(input{topology.Clock, "", at - 1, &schemas.ClockTick{At: day * schemas.Day}}) {
@@ -117,10 +114,21 @@ func (w renewals) sights(c *catalogue.Catalogue, from, to int, wanted func(citiz
 	}
 }
 
+// at is when the i-th record is recorded.
+func (w renewals) at(i int) schemas.Instant {
+	first, _ := schemas.ParseDate(renewalsFrom)
+	start := schemas.Instant(first+renewalsLead) * schemas.Day
+	if w.daily > 0 {
+		return start + schemas.Instant(i)*schemas.Day/schemas.Instant(w.daily)
+	}
+	step := max(schemas.Instant(30*w.months)*schemas.Day/schemas.Instant(w.citizens*w.months), 1)
+	return start + schemas.Instant(i)*step
+}
+
 // citizen is who is seen in the i-th record: unless it is steady everybody once a
 // month, in an order that differs from month to month.
 func (w renewals) citizen(i int) int {
-	if w.steady {
+	if w.daily > 0 {
 		known := i/w.months + 1
 		if i%w.months == 0 {
 			return known - 1

@@ -103,7 +103,7 @@ func storm(ctx context.Context, b *bench, sys system) error {
 	first, _ := schemas.ParseDate(renewalsFrom)
 	day := max(int(stormLull*min(b.Scale, 1)), stormLullMin) * stormRate / stormAhead // records of evidence
 	t := &stormRun{
-		bench: b, prefix: prefix, certifies: sys, l: &loop{w: renewals{day * 30, loopMonths, true}, rate: stormRate},
+		bench: b, prefix: prefix, certifies: sys, l: &loop{w: renewals{day * 30, loopMonths, day}, rate: stormRate},
 		people: lapsing{max(int(stormCitizens*b.Scale), 10), first + renewalsLead + stormAhead - 1},
 	}
 	b.Say("storm: deciding the roster of %d citizens, and of %d who will lapse", t.l.w.citizens, t.people.citizens)
