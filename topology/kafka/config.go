@@ -154,10 +154,6 @@ type Limits struct {
 	// are visible later.
 	TransactionTime    time.Duration
 	TransactionRecords int
-	// Pause keeps produce requests away from the broker after EndTxn [2 ms]: it
-	// is still writing the markers, would answer CONCURRENT_TRANSACTIONS, and
-	// the client would back off for 20 ms.
-	Pause time.Duration
 	// Interval is the least time from one EndTxn to the next transaction [none]:
 	// fewer and larger ones cost less, their outputs are visible later. A
 	// partition that lags by more than BufferedRecords does not wait for it, nor
@@ -256,6 +252,10 @@ const (
 	// publishedRetry is the wait between two looks whether the client shows the
 	// partitions of a topic.
 	publishedRetry = time.Millisecond
+	// markersRetry is the wait between two questions whether the markers of a
+	// transaction are written, and markersWait how long they are waited for.
+	markersRetry = time.Millisecond
+	markersWait  = time.Second
 	// completeEvery is the wait between two looks whether every partition of the
 	// group is somebody's.
 	completeEvery = 2 * time.Second
@@ -292,7 +292,6 @@ func (c Config) withDefaults() (Config, error) {
 	l := &c.Limits
 	defaulted(&l.TransactionTime, max(l.Interval, 100*time.Millisecond))
 	defaulted(&l.TransactionRecords, 50_000)
-	defaulted(&l.Pause, 2*time.Millisecond)
 	defaulted(&l.SessionTimeout, 10*time.Second)
 	defaulted(&l.TransactionTimeout, 15*time.Second)
 	defaulted(&l.Idle, time.Second)
@@ -329,7 +328,7 @@ func (c *Config) complaints() error {
 	}
 	l := c.Limits
 	complain(l.SessionTimeout < sessionTimeoutMin, "SessionTimeout is %v, and brokers refuse less than %v", l.SessionTimeout, sessionTimeoutMin)
-	complain(min(l.TransactionTime, l.Pause, l.Interval, l.TransactionTimeout, l.Idle, l.CommitTimeout, l.LeaveTimeout, l.BackoffMin, l.BackoffMax) < 0 ||
+	complain(min(l.TransactionTime, l.Interval, l.TransactionTimeout, l.Idle, l.CommitTimeout, l.LeaveTimeout, l.BackoffMin, l.BackoffMax) < 0 ||
 		min(l.TransactionRecords, l.BufferedRecords, l.BufferedBytes, l.Starting, l.RestoreRows) < 0 || l.FetchBytes < 0, "a limit is negative")
 	return errors.Join(all...)
 }

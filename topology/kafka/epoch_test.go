@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -16,7 +15,6 @@ func TestEpochsRunOut(t *testing.T) {
 	w := newWorld(t)
 	c := w.config("a")
 	c.Limits.TransactionRecords = 1
-	c.Limits.Pause = time.Nanosecond
 	began := w.raiseEpoch(c.Group+"."+c.Instance, math.MaxInt16-100)
 	values := w.some(0, 300)
 	w.start(c)

@@ -38,6 +38,7 @@ type generation struct {
 
 	committed int       // transactions
 	ended     time.Time // the last EndTxn
+	marking   bool      // brokers may still write its markers
 	told      time.Time // when the coordinator was told of positions last
 
 	looked time.Time // when passUndelivered was called last

@@ -24,6 +24,9 @@ func (p *partition) hurries(buffered int64) bool {
 	return p.first || p.alone != nil || slices.ContainsFunc(p.queues, func(q queue) bool { return max(q.end, q.until)-q.next > buffered })
 }
 
+// restMin is a rest that is not divided any more.
+const restMin = 2 * time.Millisecond
+
 // sitOut waits, with rebalances allowed, for half of a rest. Between the halves
 // what has come is fetched, so that little is missing when the transaction
 // begins, and yet a long interval costs few fetches.
@@ -31,7 +34,7 @@ func (g *generation) sitOut(ctx context.Context, rest time.Duration) {
 	if rest == 0 {
 		return
 	}
-	waiting, stop := context.WithTimeout(g.ctx, min(rest, max(rest/2, g.config.Limits.Pause)))
+	waiting, stop := context.WithTimeout(g.ctx, min(rest, max(rest/2, restMin)))
 	defer stop()
 	g.wake.Store(&stop)
 	defer context.AfterFunc(ctx, stop)()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,9 +21,7 @@ import (
 // its limits, and commits it.
 func (g *generation) transaction() error {
 	began := time.Now()
-	if rest := g.config.Limits.Pause - time.Since(g.ended); rest > 0 {
-		time.Sleep(rest) // the broker is still writing the last markers
-	}
+	g.awaitMarkers()
 	if err := g.client.BeginTransaction(); err != nil {
 		return reset{resetCommit, fmt.Errorf("kafka: begin a transaction: %w", err)}
 	}
@@ -143,6 +142,7 @@ func (g *generation) commit(held []*partition, told *Transaction) error {
 	}
 	g.ended = time.Now()
 	told.End = g.ended.Sub(ending)
+	g.marking = g.produced.Load() > 0
 	g.tell(moved)
 	if err := g.seal(held); err != nil {
 		return fatal{err}
@@ -227,6 +227,29 @@ func (g *generation) awaitPublished(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// awaitMarkers waits until the brokers have written the markers of the last
+// transaction, which they begin to do when EndTransaction returns. They would
+// hold back what is produced before for 20 ms
+// (add.partitions.to.txn.retry.backoff.ms), or refuse it. If the coordinator does
+// not say, the brokers will.
+func (g *generation) awaitMarkers() {
+	if !g.marking {
+		return
+	}
+	g.marking = false
+	ctx, stop := context.WithTimeout(g.ctx, markersWait)
+	defer stop()
+	request := kmsg.NewPtrDescribeTransactionsRequest()
+	request.TransactionalIDs = []string{g.config.transactionalID()}
+	for {
+		answer, err := request.RequestWith(ctx, g.client)
+		if err != nil || len(answer.TransactionStates) != 1 || answer.TransactionStates[0].ErrorCode != 0 || !strings.HasPrefix(answer.TransactionStates[0].State, "Prepare") {
+			return
+		}
+		time.Sleep(markersRetry)
+	}
 }
 
 // refusedRecord judges a record that was not written. One that no broker will
