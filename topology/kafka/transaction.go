@@ -229,6 +229,10 @@ func (g *generation) awaitPublished(ctx context.Context) error {
 	return nil
 }
 
+// preparing begins the names of a transaction's states in which its markers are
+// being written: PrepareCommit, PrepareAbort.
+const preparing = "Prepare"
+
 // awaitMarkers waits until the brokers have written the markers of the last
 // transaction, which they begin to do when EndTransaction returns. They would
 // hold back what is produced before for 20 ms
@@ -245,7 +249,7 @@ func (g *generation) awaitMarkers() {
 	request.TransactionalIDs = []string{g.config.transactionalID()}
 	for {
 		answer, err := request.RequestWith(ctx, g.client)
-		if err != nil || len(answer.TransactionStates) != 1 || answer.TransactionStates[0].ErrorCode != 0 || !strings.HasPrefix(answer.TransactionStates[0].State, "Prepare") {
+		if err != nil || len(answer.TransactionStates) != 1 || answer.TransactionStates[0].ErrorCode != 0 || !strings.HasPrefix(answer.TransactionStates[0].State, preparing) {
 			return
 		}
 		time.Sleep(markersRetry)
