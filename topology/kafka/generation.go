@@ -38,7 +38,6 @@ type generation struct {
 
 	committed int       // transactions
 	ended     time.Time // the last EndTxn
-	marking   bool      // brokers may still write its markers
 	told      time.Time // when the coordinator was told of positions last
 
 	looked time.Time // when passUndelivered was called last
@@ -48,7 +47,7 @@ type generation struct {
 	written   []written // what was written to, each topic once
 	published int       // so many of those EndTransaction finds
 
-	produced atomic.Int64                       // records handed to the client in this transaction
+	produced atomic.Int64                       // records handed to the client in this transaction, or in the last one if none is open
 	wake     atomic.Pointer[context.CancelFunc] // ends the wait for records, or for the next transaction
 }
 

@@ -18,10 +18,12 @@ import (
 )
 
 // transaction processes what is buffered, and what comes in the meantime up to
-// its limits, and commits it.
+// its limits, and commits it. It begins to process while markers of the last one
+// are still being written: what it produces then waits for produceLinger, or for
+// the flush.
 func (g *generation) transaction() error {
 	began := time.Now()
-	g.awaitMarkers()
+	marked := g.markers()
 	if err := g.client.BeginTransaction(); err != nil {
 		return reset{resetCommit, fmt.Errorf("kafka: begin a transaction: %w", err)}
 	}
@@ -31,19 +33,27 @@ func (g *generation) transaction() error {
 		p.begin()
 	}
 	told := Transaction{}
-	for {
+	for waited := false; ; {
 		n, err := g.round(held, g.config.Limits.TransactionRecords-told.Records)
 		if err != nil {
 			return err
 		}
 		told.Records += n
-		if n == 0 || told.Records >= g.config.Limits.TransactionRecords || time.Since(began) >= g.config.Limits.TransactionTime {
+		if told.Records >= g.config.Limits.TransactionRecords || time.Since(began) >= g.config.Limits.TransactionTime {
 			break
+		}
+		if n == 0 && waited {
+			break
+		}
+		if n == 0 {
+			<-marked
+			waited = true // and what has come meanwhile is processed as well
 		}
 		if err := g.poll(g.ctx, 0); err != nil {
 			return err
 		}
 	}
+	<-marked
 	told.Outputs = int(g.produced.Load())
 	if err := g.commit(held, &told); err != nil {
 		return err
@@ -142,7 +152,6 @@ func (g *generation) commit(held []*partition, told *Transaction) error {
 	}
 	g.ended = time.Now()
 	told.End = g.ended.Sub(ending)
-	g.marking = g.produced.Load() > 0
 	g.tell(moved)
 	if err := g.seal(held); err != nil {
 		return fatal{err}
@@ -233,27 +242,32 @@ func (g *generation) awaitPublished(ctx context.Context) error {
 // being written: PrepareCommit, PrepareAbort.
 const preparing = "Prepare"
 
-// awaitMarkers waits until the brokers have written the markers of the last
-// transaction, which they begin to do when EndTransaction returns. They would
-// hold back what is produced before for 20 ms
-// (add.partitions.to.txn.retry.backoff.ms), or refuse it. If the coordinator does
-// not say, the brokers will.
-func (g *generation) awaitMarkers() {
-	if !g.marking {
-		return
+// markers gives a channel that is closed when the brokers have written the
+// markers of the last transaction, which they begin to do when EndTransaction
+// returns. They would hold back what is sent before for 20
+// ms (add.partitions.to.txn.retry.backoff.ms), or refuse it. If the coordinator
+// does not say, the brokers will.
+func (g *generation) markers() <-chan struct{} {
+	written := make(chan struct{})
+	if g.produced.Load() == 0 { // in the last one
+		close(written)
+		return written
 	}
-	g.marking = false
-	ctx, stop := context.WithTimeout(g.ctx, markersWait)
-	defer stop()
-	request := kmsg.NewPtrDescribeTransactionsRequest()
-	request.TransactionalIDs = []string{g.config.transactionalID()}
-	for {
-		answer, err := request.RequestWith(ctx, g.client)
-		if err != nil || len(answer.TransactionStates) != 1 || answer.TransactionStates[0].ErrorCode != 0 || !strings.HasPrefix(answer.TransactionStates[0].State, preparing) {
-			return
+	go func() {
+		defer close(written)
+		ctx, stop := context.WithTimeout(g.ctx, markersWait)
+		defer stop()
+		request := kmsg.NewPtrDescribeTransactionsRequest()
+		request.TransactionalIDs = []string{g.config.transactionalID()}
+		for {
+			answer, err := request.RequestWith(ctx, g.client)
+			if err != nil || len(answer.TransactionStates) != 1 || answer.TransactionStates[0].ErrorCode != 0 || !strings.HasPrefix(answer.TransactionStates[0].State, preparing) {
+				return
+			}
+			time.Sleep(markersRetry)
 		}
-		time.Sleep(markersRetry)
-	}
+	}()
+	return written
 }
 
 // refusedRecord judges a record that was not written. One that no broker will
