@@ -159,6 +159,12 @@ type Limits struct {
 	// partition that lags by more than BufferedRecords does not wait for it, nor
 	// does one that hands records to itself or the same one again.
 	Interval time.Duration
+	// Linger is how long records wait for more that go with them [10 ms; at most a
+	// minute], unless the flush ends it: so those of a short transaction go as one
+	// request. A second one would meet the first while the broker still takes it
+	// down, and back off for 20 ms; so would one that meets the markers of the last
+	// transaction.
+	Linger time.Duration
 	// SessionTimeout is how long a silent member keeps its partitions [10 s];
 	// brokers refuse less than 6 s.
 	SessionTimeout time.Duration
@@ -238,10 +244,6 @@ const (
 	// then Emit waits.
 	produceRecordsMax = 250_000
 	produceBytesMax   = 128 << 20
-	// produceLinger lets the records of a short transaction go as one request:
-	// a second one would meet the first while the broker still takes it down,
-	// and back off for 20 ms. The flush ends it early.
-	produceLinger = 10 * time.Millisecond
 	// batchBytesMax is the largest batch for a topic of which nothing else is
 	// said. A broker refuses a larger one than the topic takes, and all that a
 	// transaction sends to one partition may be one.
@@ -292,6 +294,7 @@ func (c Config) withDefaults() (Config, error) {
 	l := &c.Limits
 	defaulted(&l.TransactionTime, max(l.Interval, 100*time.Millisecond))
 	defaulted(&l.TransactionRecords, 50_000)
+	defaulted(&l.Linger, 10*time.Millisecond)
 	defaulted(&l.SessionTimeout, 10*time.Second)
 	defaulted(&l.TransactionTimeout, 15*time.Second)
 	defaulted(&l.Idle, time.Second)
@@ -328,7 +331,7 @@ func (c *Config) complaints() error {
 	}
 	l := c.Limits
 	complain(l.SessionTimeout < sessionTimeoutMin, "SessionTimeout is %v, and brokers refuse less than %v", l.SessionTimeout, sessionTimeoutMin)
-	complain(min(l.TransactionTime, l.Interval, l.TransactionTimeout, l.Idle, l.CommitTimeout, l.LeaveTimeout, l.BackoffMin, l.BackoffMax) < 0 ||
+	complain(min(l.TransactionTime, l.Interval, l.Linger, l.TransactionTimeout, l.Idle, l.CommitTimeout, l.LeaveTimeout, l.BackoffMin, l.BackoffMax) < 0 ||
 		min(l.TransactionRecords, l.BufferedRecords, l.BufferedBytes, l.Starting, l.RestoreRows) < 0 || l.FetchBytes < 0, "a limit is negative")
 	return errors.Join(all...)
 }

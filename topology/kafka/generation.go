@@ -128,7 +128,7 @@ func (g *generation) connect(ctx context.Context) (err error) {
 		kgo.TransactionTimeout(c.Limits.TransactionTimeout),
 		kgo.RecordPartitioner(partitioner()),
 		kgo.ProducerBatchMaxBytesFn(c.batchBytes),
-		kgo.ProducerLinger(produceLinger),
+		kgo.ProducerLinger(c.Limits.Linger),
 		kgo.MaxBufferedRecords(produceRecordsMax),
 		kgo.MaxBufferedBytes(produceBytesMax),
 		kgo.MetadataMinAge(metadataAgeMin),

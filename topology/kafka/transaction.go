@@ -19,8 +19,8 @@ import (
 
 // transaction processes what is buffered, and what comes in the meantime up to
 // its limits, and commits it. It begins to process while markers of the last one
-// are still being written: what it produces then waits for produceLinger, or for
-// the flush.
+// are still being written: what it produces then waits for Limits.Linger, or
+// for the flush.
 func (g *generation) transaction() error {
 	began := time.Now()
 	marked := g.markers()
@@ -42,10 +42,10 @@ func (g *generation) transaction() error {
 		if told.Records >= g.config.Limits.TransactionRecords || time.Since(began) >= g.config.Limits.TransactionTime {
 			break
 		}
-		if n == 0 && waited {
-			break
-		}
 		if n == 0 {
+			if waited {
+				break
+			}
 			<-marked
 			waited = true // and what has come meanwhile is processed as well
 		}
@@ -244,9 +244,9 @@ const preparing = "Prepare"
 
 // markers gives a channel that is closed when the brokers have written the
 // markers of the last transaction, which they begin to do when EndTransaction
-// returns. They would hold back what is sent before for 20
-// ms (add.partitions.to.txn.retry.backoff.ms), or refuse it. If the coordinator
-// does not say, the brokers will.
+// returns. They would hold back what is sent before for 20 ms
+// (add.partitions.to.txn.retry.backoff.ms), or refuse it. If the coordinator does
+// not say, the brokers will.
 func (g *generation) markers() <-chan struct{} {
 	written := make(chan struct{})
 	if g.produced.Load() == 0 { // in the last one
